@@ -1,0 +1,69 @@
+# Every target makes its own environment first: PyPI, npm and Python 3.11 or 3.12 are all that is needed.
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+PEERS_READY := .venv-peers/.ready
+LOCKED := requirements/lock.txt package.json package-lock.json
+UV := uv==0.9.9
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+.PHONY: help
+help: ## say what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: $(READY) ## make the environment: .venv and node_modules (the other targets do it themselves)
+
+.PHONY: demo
+demo: $(READY) ## simulate a day of a local market on a local chain; the report goes to out/
+	$(BIN)/ape run simulate
+
+.PHONY: test
+test: $(READY) ## lint, compile and run all tests
+	$(MAKE) --no-print-directory lint
+	$(BIN)/ape compile
+	$(BIN)/pytest
+
+.PHONY: bench
+bench: $(READY) $(PEERS_READY) ## print the figures that the README quotes
+	$(BIN)/python benchmarks/clearing.py
+
+.PHONY: fuzz
+fuzz: $(READY) ## fuzz and invariant tests of the contracts, with forge
+	$(BIN)/forge test
+
+.PHONY: lint
+lint: $(READY) ## check style and formatting
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+.PHONY: format
+format: $(READY) ## put the Python sources in shape
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+# The lock files name versions and hashes, never a registry: each machine's own settings say where packages come from.
+.PHONY: lock
+lock: ## resolve pyproject.toml and package.json anew
+	$(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/pip install --quiet --disable-pip-version-check $(UV)
+	.venv-lock/bin/uv pip compile pyproject.toml --extra ape --extra test --universal --python-version 3.11 \
+		--no-header --no-annotate --no-emit-index-url --quiet --output-file requirements/lock.txt
+	npm install --package-lock-only --ignore-scripts
+	rm -rf .venv-lock
+
+.PHONY: clean
+clean: ## remove everything that was made
+	rm -rf .venv .venv-peers .venv-lock node_modules .build .cache .pytest_cache .ruff_cache .hypothesis out run
+
+# A recipe that fails leaves no stamp, so the next `make` tries again.
+$(READY): pyproject.toml $(LOCKED) tools/setup.py tools/solc.cjs
+	@$(PYTHON) tools/setup.py
+
+$(PEERS_READY): benchmarks/peers/requirements.txt $(READY)
+	$(BIN)/python -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@

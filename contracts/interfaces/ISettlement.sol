@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.30;
+
+/// @notice On whose word a reading stands. `Meter`: the meter's own signature. `Substitute`: the oracle quorum's,
+/// once the meter is late. `Deemed`: nobody's, once both are: a seller delivered nothing, a buyer consumed all.
+enum Evidence {
+    Meter,
+    Substitute,
+    Deemed
+}
+
+/// @notice What is needed to settle one member's auction.
+/// @param member Whose
+/// @param evidence On whose word
+/// @param position `zone uint16 | cash int128 | fills int32[T]`, as the clearing left it
+/// @param readings T packed int32, net Wh, positive = injection; empty if deemed
+/// @param signatures The meter's 65 bytes, or the quorum's; empty if deemed
+struct Delivery {
+    address member;
+    Evidence evidence;
+    bytes position;
+    bytes readings;
+    bytes signatures;
+}
+
+/// @notice What a settled member may draw in energy tokens.
+/// @param source What it injects
+/// @param unmatched Wh it injected beyond what it had sold
+/// @param bought Wh its position bought
+struct Entitlement {
+    address member;
+    uint8 source;
+    uint64 unmatched;
+    uint64 bought;
+}
+
+/// @notice An auction's energy so far, growing with every settled member.
+/// @param settled Members settled
+/// @param bought Wh bought by their positions
+/// @param solar Wh of solar injection that was sold and delivered; likewise `wind` and `otherRenewable`
+struct EnergyTotals {
+    uint16 settled;
+    uint56 bought;
+    uint56 solar;
+    uint56 wind;
+    uint56 otherRenewable;
+}
+
+/// @title Deliveries, imbalance and pay-out
+interface ISettlement {
+    /// @notice Imbalance prices of the auction are final. `byQuorum` is false for the fallback.
+    event ImbalancePricesPosted(uint256 indexed auction, bool byQuorum, bytes imbalancePrices);
+
+    /// @notice One member's auction is settled: cash for contracts and imbalance, money units, and its readings.
+    event MemberSettled(
+        uint256 indexed auction,
+        address indexed member,
+        Evidence evidence,
+        int256 cash,
+        int256 imbalance,
+        bytes readings,
+        uint8 source,
+        uint64 unmatched,
+        uint64 bought
+    );
+
+    /// @notice A member's energy tokens of the auction were minted.
+    event TokensDrawn(uint256 indexed auction, address indexed member, uint256 unmatched, uint256 matched);
+
+    error NotDelivered(uint256 auction, uint256 deliveryEnd);
+    error NotCleared(uint256 auction);
+    error ImbalanceNotPosted(uint256 auction);
+    error ImbalanceAlreadyPosted(uint256 auction);
+    error ImbalanceMismatch(uint256 auction);
+    error PricesMismatch(uint256 auction);
+    /// @notice Imbalance prices must keep `lowest <= surplus <= price <= shortage <= highest` of the market.
+    error ImbalanceOutOfOrder(uint256 zone, uint256 slot, int256 surplus, int256 price, int256 shortage);
+    error MalformedImbalance(uint256 length, uint256 expected);
+    error MalformedPosition(address member, uint256 length);
+    error MalformedReadings(address member, uint256 length);
+    /// @notice The readings are not signed by the member's meter.
+    error WrongMeter(address member, address signer);
+    error TooEarlyFor(Evidence evidence, uint256 from);
+    error NotAllSettled(uint256 auction, uint256 settled, uint256 live);
+
+    /// @notice Fixes the auction's imbalance prices as signed by the oracle quorum; anyone may post them.
+    /// @param prices The prices as they were cleared
+    /// @param imbalancePrices Per zone and slot, zone-major: `surplus int24 | shortage int24`
+    function postImbalance(
+        uint256 auction,
+        bytes calldata prices,
+        bytes calldata imbalancePrices,
+        bytes calldata signatures
+    ) external;
+
+    /// @notice After the substitute deadline, settles imbalance at the market's own prices; anyone may call.
+    function postFallback(uint256 auction, bytes calldata prices) external;
+
+    /// @notice Settles any number of members; anyone may call.
+    function settle(uint256 auction, bytes calldata imbalancePrices, Delivery[] calldata deliveries) external;
+
+    /// @notice Mints the energy tokens of any number of members once the whole auction is settled; anyone may call.
+    /// @dev A claim not drawn before the member's record is used again lapses.
+    function drawTokens(uint256 auction, Entitlement[] calldata entitlements) external;
+
+    /// @notice keccak256 of the imbalance prices in force, 0 before they are posted.
+    function imbalanceHashOf(uint256 auction) external view returns (bytes32);
+
+    function totalsOf(uint256 auction) external view returns (EnergyTotals memory);
+}

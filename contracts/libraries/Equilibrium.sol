@@ -1,0 +1,379 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.30;
+
+import {IEquilibriumErrors as Errors} from "../interfaces/IEquilibriumErrors.sol";
+import {Line} from "./Lines.sol";
+import {Step, StepsLib} from "./Steps.sol";
+
+/// @notice The steps of one side that sit exactly at the price of one zone and slot, taken together.
+/// @param cell Where the zone and slot's cell lies in memory
+/// @param quantity What they offer, as named by the solver, Wh
+/// @param filled What of it is filled, as named by the solver, Wh
+/// @param seen What the walk over the bids has come across so far, Wh
+struct Marginal {
+    uint256 zone;
+    uint256 slot;
+    bool buy;
+    uint256 cell;
+    uint256 quantity;
+    uint256 filled;
+    uint256 seen;
+}
+
+/// @notice Working memory of one check.
+/// @param slots Delivery slots of the auction (T)
+/// @param zones Zones of the grid (Z)
+/// @param cells Address in memory of Z x T cells, zone-major, a word each
+/// @param marginals Marginal volumes in the order they were named
+struct Book {
+    uint256 slots;
+    uint256 zones;
+    uint256 cells;
+    Marginal[] marginals;
+}
+
+/// @title Is this the welfare optimum at the canonical price?
+/// @notice The rules E1 to E7 of docs/protocol.md in three calls: `open` takes the solver's prices and marginal
+/// volumes, `fill` walks each bundle once and derives its fills, `close` checks lines, balance, price and volume.
+/// Whatever passes all three is an optimum of the auction's welfare, at prices that depend on the bids alone.
+/// @dev A cell keeps all there is to know of a zone and slot in one word, so that a step costs one load and one
+/// store: `net injection 128 | sell marginal 28 | buy marginal 28 | lo 24 | hi 24 | price 24`. Prices are biased
+/// by 2^23, so that plain unsigned comparison orders them. A marginal is named by its position plus one; 0 is none.
+/// Every sum fits: a quantity has 32 bits, a transaction holds fewer than 2^24 steps, a price has 24 bits.
+library Equilibrium {
+    uint256 private constant WORD = 32;
+    uint256 private constant PRICE_BYTES = 3;
+    uint256 private constant MARGINAL_BYTES = 16;
+
+    uint256 private constant PRICE_MASK = 0xffffff;
+    uint256 private constant HI_SHIFT = 24;
+    uint256 private constant LO_SHIFT = 48;
+    uint256 private constant BUY_SHIFT = 72;
+    uint256 private constant SELL_SHIFT = 100;
+    uint256 private constant INDEX_MASK = 0xfffffff;
+    uint256 private constant NET_SHIFT = 128;
+
+    /// @dev Beyond every price difference there is: stands for "no bound".
+    int256 private constant NO_BOUND = 1 << 64;
+
+    // ---------------------------------------------------------------- open
+
+    /// @notice Lays out the cells and reads the solver's claim.
+    /// @param prices 3 bytes per zone and slot, zone-major, int24 big-endian
+    /// @param marginals 16 bytes each: `zone uint16 | slot uint8 | buy uint8 | quantity uint48 | filled uint48`
+    /// @param minPrice Lowest price of the market, ticks
+    /// @param maxPrice Highest price of the market, ticks
+    function open(
+        bytes calldata prices,
+        bytes calldata marginals,
+        uint256 zones,
+        uint256 slots,
+        int256 minPrice,
+        int256 maxPrice
+    ) internal pure returns (Book memory book) {
+        uint256 count = zones * slots;
+        if (prices.length != count * PRICE_BYTES) {
+            revert Errors.MalformedPrices(prices.length, count * PRICE_BYTES);
+        }
+        book.zones = zones;
+        book.slots = slots;
+        book.cells = _allocate(count);
+        unchecked {
+            uint256 bounds = (uint256(minPrice + int256(StepsLib.BIAS)) << LO_SHIFT)
+                | (uint256(maxPrice + int256(StepsLib.BIAS)) << HI_SHIFT);
+            uint256 cell = book.cells;
+            uint256 source = StepsLib.start(prices);
+            for (uint256 end = cell + count * WORD; cell != end; cell += WORD) {
+                _store(cell, bounds | _word24(source) ^ StepsLib.BIAS);
+                source += PRICE_BYTES;
+            }
+        }
+        _name(book, marginals);
+    }
+
+    /// @dev Reads the marginal volumes and links each from its cell.
+    function _name(Book memory book, bytes calldata marginals) private pure {
+        if (marginals.length % MARGINAL_BYTES != 0) revert Errors.MalformedMarginals(marginals.length);
+        uint256 count = marginals.length / MARGINAL_BYTES;
+        book.marginals = new Marginal[](count);
+        uint256 previous;
+        for (uint256 i; i < count; ++i) {
+            uint256 word = uint128(bytes16(marginals[i * MARGINAL_BYTES:]));
+            Marginal memory marginal = book.marginals[i];
+            marginal.zone = word >> 112;
+            marginal.slot = uint8(word >> 104);
+            marginal.buy = uint8(word >> 96) != 0;
+            marginal.quantity = uint48(word >> 48);
+            marginal.filled = uint48(word);
+            // zone, slot and side in one number; plus one, so that the first may be all zero
+            uint256 place = (word >> 96) + 1;
+            bool known = marginal.zone < book.zones && marginal.slot < book.slots && uint8(word >> 96) < 2;
+            if (!known || place <= previous || marginal.quantity == 0) revert Errors.S4_MarginalsNotAscending(i);
+            previous = place;
+            if (marginal.filled > marginal.quantity) _refuseBeyondOffer(marginal);
+            marginal.cell = book.cells + (marginal.zone * book.slots + marginal.slot) * WORD;
+            _store(marginal.cell, _load(marginal.cell) | (i + 1) << (marginal.buy ? BUY_SHIFT : SELL_SHIFT));
+        }
+    }
+
+    function _refuseBeyondOffer(Marginal memory marginal) private pure {
+        if (marginal.buy) {
+            revert Errors.E2_BoughtBeyondOffer(marginal.zone, marginal.slot, marginal.quantity, marginal.filled);
+        }
+        revert Errors.E1_SoldBeyondOffer(marginal.zone, marginal.slot, marginal.quantity, marginal.filled);
+    }
+
+    // ---------------------------------------------------------------- fill
+
+    /// @notice Derives one bundle's fills, [E1] and [E2], and enters them in the book.
+    /// @dev Whatever the side, a limit below the price raises `lo` and one above it lowers `hi`: a sell below the
+    /// price is filled, so the price can't fall under it; a buy below is not, so the price can't either.
+    /// @param zone Where the trader is connected; known to be in the grid
+    /// @param cursor Where the packed steps start in calldata; slots known to be below T
+    /// @param count Number of steps
+    /// @param positions Address in memory of T packed int32, to which the fills are added
+    /// @return cash What the trader is paid for its fills, money units; negative = pays
+    function fill(Book memory book, address trader, uint256 zone, uint256 cursor, uint256 count, uint256 positions)
+        internal
+        pure
+        returns (int256 cash)
+    {
+        unchecked {
+            uint256 row = book.cells + zone * book.slots * WORD;
+            for (uint256 i; i != count; ++i) {
+                Step step = StepsLib.at(cursor + i * StepsLib.SIZE);
+                uint256 at = row + step.slot() * WORD;
+                uint256 cell = _load(at);
+                uint256 price = cell & PRICE_MASK;
+                uint256 limit = step.biasedPrice();
+                int256 filled = step.quantity();
+                if (limit < price) {
+                    if (filled < 0) filled = 0;
+                    if (limit > (cell >> LO_SHIFT) & PRICE_MASK) cell = _put(cell, LO_SHIFT, limit);
+                } else if (limit > price) {
+                    if (filled > 0) filled = 0;
+                    if (limit < (cell >> HI_SHIFT) & PRICE_MASK) cell = _put(cell, HI_SHIFT, limit);
+                } else {
+                    filled = _share(book, trader, i, cell, filled);
+                }
+                cash += filled * (int256(price) - int256(StepsLib.BIAS));
+                _store(at, cell + (uint256(filled) << NET_SHIFT));
+                _addPosition(positions + step.slot() * 4, filled);
+            }
+        }
+    }
+
+    /// @dev [S4] What a marginal step gets: the running sum's share so far, less what it was before this step.
+    function _share(Book memory book, address trader, uint256 index, uint256 cell, int256 quantity)
+        private
+        pure
+        returns (int256)
+    {
+        unchecked {
+            bool buy = quantity < 0;
+            uint256 position = (cell >> (buy ? BUY_SHIFT : SELL_SHIFT)) & INDEX_MASK;
+            if (position == 0) {
+                if (buy) revert Errors.E2_BuyStepNotNamed(trader, index);
+                revert Errors.E1_SellStepNotNamed(trader, index);
+            }
+            Marginal memory marginal = book.marginals[position - 1];
+            uint256 before = marginal.seen;
+            uint256 seen = before + uint256(buy ? -quantity : quantity);
+            marginal.seen = seen;
+            int256 share = int256(
+                seen * marginal.filled / marginal.quantity - before * marginal.filled / marginal.quantity
+            );
+            return buy ? -share : share;
+        }
+    }
+
+    // ---------------------------------------------------------------- close
+
+    /// @notice Checks S4, then E4, E3 and E6 in every slot, then E7.
+    /// @param lines One per zone; the first is not used
+    /// @return income What the network earns, fees and congestion rent, money units; never negative
+    function close(Book memory book, Line[] memory lines) internal pure returns (uint256 income) {
+        _settleMargins(book);
+        int256[] memory flows = new int256[](book.zones);
+        int256[] memory lowest = new int256[](book.zones);
+        int256[] memory highest = new int256[](book.zones);
+        for (uint256 slot; slot < book.slots; ++slot) {
+            _checkBalance(book, lines, slot, flows);
+            income += _checkLines(book, lines, slot, flows, lowest, highest);
+            _checkPrices(book, lines, slot, flows, lowest, highest);
+        }
+        _checkVolume(book);
+    }
+
+    /// @dev [S4] All marginal quantity was found; and what being at the margin says of the price.
+    function _settleMargins(Book memory book) private pure {
+        uint256 count = book.marginals.length;
+        for (uint256 i; i < count; ++i) {
+            Marginal memory m = book.marginals[i];
+            if (m.seen != m.quantity) {
+                revert Errors.S4_MarginalQuantity(m.zone, m.slot, m.buy, m.quantity, m.seen);
+            }
+            uint256 cell = _load(m.cell);
+            uint256 price = cell & PRICE_MASK;
+            // traded: the price can't move to the worse for them; untraded remains: nor to the better
+            if (m.filled != 0) cell = _put(cell, m.buy ? HI_SHIFT : LO_SHIFT, price);
+            if (m.filled != m.quantity) cell = _put(cell, m.buy ? LO_SHIFT : HI_SHIFT, price);
+            _store(m.cell, cell);
+        }
+    }
+
+    /// @dev [E4] Adds the net injections up the tree; what is left at the root must be 0.
+    function _checkBalance(Book memory book, Line[] memory lines, uint256 slot, int256[] memory flows) private pure {
+        unchecked {
+            for (uint256 zone; zone != book.zones; ++zone) {
+                flows[zone] = int256(_cell(book, zone, slot)) >> NET_SHIFT;
+            }
+            for (uint256 zone = book.zones - 1; zone != 0; --zone) {
+                flows[lines[zone].parent()] += flows[zone];
+            }
+        }
+        if (flows[0] != 0) revert Errors.E4_OutOfBalance(slot, flows[0]);
+    }
+
+    /// @dev [E3] And the first half of [E6]: the bounds of each zone's price, tightened from the leaves upwards.
+    function _checkLines(
+        Book memory book,
+        Line[] memory lines,
+        uint256 slot,
+        int256[] memory flows,
+        int256[] memory lowest,
+        int256[] memory highest
+    ) private pure returns (uint256 income) {
+        unchecked {
+            for (uint256 zone; zone != book.zones; ++zone) {
+                uint256 cell = _cell(book, zone, slot);
+                lowest[zone] = int256((cell >> LO_SHIFT) & PRICE_MASK);
+                highest[zone] = int256((cell >> HI_SHIFT) & PRICE_MASK);
+            }
+            for (uint256 zone = book.zones - 1; zone != 0; --zone) {
+                Line line = lines[zone];
+                uint256 parent = line.parent();
+                int256 flow = flows[zone];
+                if (flow > line.exportLimit() || flow < -line.importLimit()) {
+                    revert Errors.E3_FlowBeyondLimit(zone, slot, flow);
+                }
+                (int256 least, int256 most) = _differenceBounds(line, flow);
+                int256 difference =
+                    int256(_cell(book, parent, slot) & PRICE_MASK) - int256(_cell(book, zone, slot) & PRICE_MASK);
+                if (difference < least || difference > most) {
+                    revert Errors.E3_PriceDifference(zone, slot, difference, least, most);
+                }
+                income += uint256(flow * difference);
+                lowest[parent] = _max(lowest[parent], lowest[zone] + least);
+                highest[parent] = _min(highest[parent], highest[zone] + most);
+            }
+        }
+    }
+
+    /// @dev [E6] The bounds tightened from the root downwards; the price must be their rounded midpoint.
+    function _checkPrices(
+        Book memory book,
+        Line[] memory lines,
+        uint256 slot,
+        int256[] memory flows,
+        int256[] memory lowest,
+        int256[] memory highest
+    ) private pure {
+        unchecked {
+            for (uint256 zone; zone != book.zones; ++zone) {
+                if (zone != 0) {
+                    Line line = lines[zone];
+                    uint256 parent = line.parent();
+                    (int256 least, int256 most) = _differenceBounds(line, flows[zone]);
+                    lowest[zone] = _max(lowest[zone], lowest[parent] - most);
+                    highest[zone] = _min(highest[zone], highest[parent] - least);
+                }
+                // both bounds carry the bias, so their midpoint carries it once; the shift rounds down
+                int256 canonical = (lowest[zone] + highest[zone]) >> 1;
+                int256 price = int256(_cell(book, zone, slot) & PRICE_MASK);
+                if (price != canonical) {
+                    int256 bias = int256(StepsLib.BIAS);
+                    revert Errors.E6_PriceNotCanonical(zone, slot, price - bias, canonical - bias);
+                }
+            }
+        }
+    }
+
+    /// @dev [E7] Where both sides are at the margin, they stand next to each other in the list.
+    function _checkVolume(Book memory book) private pure {
+        uint256 count = book.marginals.length;
+        for (uint256 i = 1; i < count; ++i) {
+            Marginal memory sell = book.marginals[i - 1];
+            Marginal memory buy = book.marginals[i];
+            if (sell.cell == buy.cell && sell.filled != sell.quantity && buy.filled != buy.quantity) {
+                revert Errors.E7_TradeWithheld(
+                    sell.zone, sell.slot, sell.quantity - sell.filled, buy.quantity - buy.filled
+                );
+            }
+        }
+    }
+
+    /// @dev What [E3] allows `price of parent - price of zone` to be, given the flow towards the parent.
+    function _differenceBounds(Line line, int256 flow) private pure returns (int256 least, int256 most) {
+        unchecked {
+            int256 fee = line.fee();
+            least = flow > 0 ? fee : flow > -line.importLimit() ? -fee : -NO_BOUND;
+            most = flow < 0 ? -fee : flow < line.exportLimit() ? fee : NO_BOUND;
+        }
+    }
+
+    // ---------------------------------------------------------------- memory
+
+    /// @dev Words of memory that nothing else uses, not cleared.
+    function _allocate(uint256 words) private pure returns (uint256 at) {
+        assembly ("memory-safe") {
+            at := mload(0x40)
+            mstore(0x40, add(at, shl(5, words)))
+        }
+    }
+
+    function _load(uint256 at) private pure returns (uint256 word) {
+        assembly ("memory-safe") {
+            word := mload(at)
+        }
+    }
+
+    function _store(uint256 at, uint256 word) private pure {
+        assembly ("memory-safe") {
+            mstore(at, word)
+        }
+    }
+
+    /// @dev Adds to the int32 in the top 4 bytes at `at`; it must not overflow. The bytes behind it keep their value.
+    function _addPosition(uint256 at, int256 quantity) private pure {
+        assembly ("memory-safe") {
+            mstore(at, add(mload(at), shl(224, quantity)))
+        }
+    }
+
+    /// @dev The 3 bytes at `offset` in calldata.
+    function _word24(uint256 offset) private pure returns (uint256 word) {
+        assembly ("memory-safe") {
+            word := shr(232, calldataload(offset))
+        }
+    }
+
+    function _cell(Book memory book, uint256 zone, uint256 slot) private pure returns (uint256) {
+        unchecked {
+            return _load(book.cells + (zone * book.slots + slot) * WORD);
+        }
+    }
+
+    /// @dev The cell with another 24-bit number at `shift`.
+    function _put(uint256 cell, uint256 shift, uint256 value) private pure returns (uint256) {
+        return cell & ~(PRICE_MASK << shift) | value << shift;
+    }
+
+    function _max(int256 a, int256 b) private pure returns (int256) {
+        return a > b ? a : b;
+    }
+
+    function _min(int256 a, int256 b) private pure returns (int256) {
+        return a < b ? a : b;
+    }
+}

@@ -1,0 +1,156 @@
+"""The byte layouts the contracts read: prices, marginal volumes, bids, positions and readings.
+
+Everything is packed big-endian and back to back; `contracts/interfaces/` states each layout. Nothing here
+needs a node.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from clearwatt.bids import STEP_BYTES, Bid, pack_steps, unpack_steps
+from clearwatt.clearing.auction import Marginal
+
+MARGINAL_BYTES = 16
+POSITION_HEAD_BYTES = 18
+HEAD_BYTES = 24
+
+
+class CodecError(ValueError):
+    """Bytes from the chain that do not have the layout they should."""
+
+
+class Position(NamedTuple):
+    """One member's part in a cleared auction.
+
+    zone: where it is connected. cash: what its contracts pay it, money units. fills: Wh per slot.
+    """
+
+    zone: int
+    cash: int
+    fills: tuple[int, ...]
+
+
+def _signed(values: Iterable[int], size: int) -> bytes:
+    return b"".join(int(value).to_bytes(size, "big", signed=True) for value in values)
+
+
+def _int24s(data: bytes) -> np.ndarray:
+    if len(data) % 3:
+        raise CodecError(f"{len(data)} bytes are not a whole number of 3-byte prices")
+    raw = np.frombuffer(data, dtype=np.uint8).reshape(-1, 3).astype(np.int64)
+    return ((raw[:, 0] << 16 | raw[:, 1] << 8 | raw[:, 2]) ^ 0x800000) - 0x800000
+
+
+def pack_prices(prices: Sequence[Sequence[int]]) -> bytes:
+    """[Z][T] prices in ticks, int24 each, zone-major."""
+    return b"".join(_signed(row, 3) for row in prices)
+
+
+def unpack_prices(data: bytes, zones: int, slots: int) -> tuple[tuple[int, ...], ...]:
+    """The inverse of `pack_prices`. Raises CodecError if the size does not fit."""
+    values = _int24s(data)
+    if len(values) != zones * slots:
+        raise CodecError(f"{len(values)} prices do not fill {zones} zones of {slots} slots")
+    return tuple(map(tuple, values.reshape(zones, slots).tolist()))
+
+
+def pack_imbalance(surplus: Sequence[Sequence[int]], shortage: Sequence[Sequence[int]]) -> bytes:
+    """[Z][T] surplus and shortage prices in ticks, interleaved per zone and slot."""
+    rows = zip(surplus, shortage, strict=True)
+    return b"".join(_signed((price for pair in zip(*row, strict=True) for price in pair), 3) for row in rows)
+
+
+def unpack_imbalance(data: bytes, zones: int, slots: int) -> tuple[np.ndarray, np.ndarray]:
+    """Surplus and shortage prices, ticks, int64 [Z, T] each. Raises CodecError if the size does not fit."""
+    values = _int24s(data)
+    if len(values) != 2 * zones * slots:
+        raise CodecError(f"{len(values)} prices are not two for each of {zones} zones and {slots} slots")
+    pairs = values.reshape(zones, slots, 2)
+    return pairs[:, :, 0], pairs[:, :, 1]
+
+
+def pack_marginals(marginals: Iterable[Marginal]) -> bytes:
+    """`zone uint16 | slot uint8 | buy uint8 | quantity uint48 | filled uint48` each."""
+    return b"".join(
+        m.zone.to_bytes(2, "big")
+        + m.slot.to_bytes(1, "big")
+        + (m.side == "buy").to_bytes(1, "big")
+        + m.quantity.to_bytes(6, "big")
+        + m.filled.to_bytes(6, "big")
+        for m in marginals
+    )
+
+
+def unpack_marginals(data: bytes) -> tuple[Marginal, ...]:
+    """The inverse of `pack_marginals`. Raises CodecError if the size does not fit."""
+    if len(data) % MARGINAL_BYTES:
+        raise CodecError(
+            f"{len(data)} bytes are not a whole number of {MARGINAL_BYTES}-byte marginal volumes"
+        )
+    return tuple(
+        _unpack_marginal(data[at : at + MARGINAL_BYTES]) for at in range(0, len(data), MARGINAL_BYTES)
+    )
+
+
+def _unpack_marginal(entry: bytes) -> Marginal:
+    return Marginal(
+        zone=int.from_bytes(entry[:2], "big"),
+        slot=entry[2],
+        side="buy" if entry[3] else "sell",
+        quantity=int.from_bytes(entry[4:10], "big"),
+        filled=int.from_bytes(entry[10:], "big"),
+    )
+
+
+def pack_bids(bids: Iterable[Bid]) -> bytes:
+    """Bids as `Market.clear` reads them, traders ascending."""
+    return b"".join(map(pack_bid, sorted(bids, key=lambda bid: int(bid.member, 16))))
+
+
+def pack_bid(bid: Bid) -> bytes:
+    """One bid: `trader address | zone uint16 | count uint16 | steps`."""
+    head = bytes.fromhex(bid.member[2:]) + bid.zone.to_bytes(2, "big") + len(bid.steps).to_bytes(2, "big")
+    return head + pack_steps(bid.steps)
+
+
+def unpack_bids(data: bytes) -> tuple[Bid, ...]:
+    """The inverse of `pack_bids`; members come in lower case. Raises CodecError if the bytes end within a bid."""
+    bids = []
+    at = 0
+    while at < len(data):
+        size = HEAD_BYTES + STEP_BYTES * int.from_bytes(data[at + 22 : at + 24], "big")
+        if at + size > len(data):
+            raise CodecError(f"the bids end within the one at byte {at}")
+        zone = int.from_bytes(data[at + 20 : at + 22], "big")
+        steps = unpack_steps(data[at + HEAD_BYTES : at + size])
+        bids.append(Bid("0x" + data[at : at + 20].hex(), zone, steps))
+        at += size
+    return tuple(bids)
+
+
+def pack_position(position: Position) -> bytes:
+    """`zone uint16 | cash int128 | fills int32[T]`, what a record holds the hash of after clearing."""
+    head = position.zone.to_bytes(2, "big") + position.cash.to_bytes(16, "big", signed=True)
+    return head + pack_readings(position.fills)
+
+
+def unpack_position(data: bytes) -> Position:
+    """The inverse of `pack_position`. Raises CodecError if the size does not fit."""
+    if len(data) < POSITION_HEAD_BYTES:
+        raise CodecError(f"{len(data)} bytes are too short for a position")
+    cash = int.from_bytes(data[2:POSITION_HEAD_BYTES], "big", signed=True)
+    return Position(int.from_bytes(data[:2], "big"), cash, unpack_readings(data[POSITION_HEAD_BYTES:]))
+
+
+def pack_readings(readings: Iterable[int]) -> bytes:
+    """Net energy per slot, Wh, int32 each."""
+    return _signed(readings, 4)
+
+
+def unpack_readings(data: bytes) -> tuple[int, ...]:
+    """The inverse of `pack_readings`. Raises CodecError if the size does not fit."""
+    if len(data) % 4:
+        raise CodecError(f"{len(data)} bytes are not a whole number of 4-byte readings")
+    return tuple(np.frombuffer(data, dtype=">i4").tolist())

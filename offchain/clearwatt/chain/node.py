@@ -1,0 +1,144 @@
+"""Talking to a node: connecting, a block to refer to, and errors in words.
+
+Everything that a node or a contract can answer with is turned into one of three errors: `NodeError` (try
+again later), `Refused` (the contract said no, and why) and `UserError` (the caller must change something).
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import requests
+from eth_abi import decode
+from eth_typing import HexStr
+from eth_utils import function_abi_to_4byte_selector
+from web3 import Web3
+from web3.exceptions import ContractLogicError, Web3Exception, Web3RPCError
+from web3.types import BlockIdentifier
+
+from clearwatt.chain.deployment import Deployment
+from clearwatt.errors import UserError
+
+TIMEOUT_SECONDS = 30
+
+
+class NodeError(Exception):
+    """The node did not answer, or answered with something that is not the contract's doing."""
+
+
+class Refused(Exception):
+    """A contract reverted.
+
+    name: the error's name, such as "E4_OutOfBalance"; "" where the revert carried none we know.
+    arguments: its arguments, by name.
+    """
+
+    def __init__(self, name: str, arguments: dict[str, Any], text: str) -> None:
+        super().__init__(text)
+        self.name = name
+        self.arguments = arguments
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The block that a whole computation refers to."""
+
+    number: int
+    hash: str
+    timestamp: int
+
+
+def connect(url: str, chain_id: int | None = None) -> Web3:
+    """A connection that has been tried. Raises UserError if nobody answers, or it is another chain."""
+    web3 = Web3(Web3.HTTPProvider(url, request_kwargs={"timeout": TIMEOUT_SECONDS}))
+    try:
+        found = web3.eth.chain_id
+    except (requests.RequestException, Web3Exception, ValueError) as error:
+        raise UserError(f"no Ethereum node answers at {url}: {_first_line(error)}") from None
+    if chain_id is not None and found != chain_id:
+        raise UserError(f"the node at {url} is on chain {found}, the deployment is on chain {chain_id}")
+    return web3
+
+
+def latest(web3: Web3) -> Reference:
+    """The newest block. Raises NodeError."""
+    with node_errors():
+        return _reference(web3.eth.get_block("latest"))
+
+
+def block(web3: Web3, number: BlockIdentifier) -> Reference:
+    """A block. Raises NodeError, also if the node does not have it."""
+    with node_errors():
+        return _reference(web3.eth.get_block(number))
+
+
+def _reference(raw: Any) -> Reference:
+    return Reference(raw["number"], raw["hash"].to_0x_hex(), raw["timestamp"])
+
+
+@contextmanager
+def node_errors(errors: "ErrorBook | None" = None) -> Iterator[None]:
+    """Turn whatever web3 raises into `Refused` or `NodeError`."""
+    try:
+        yield
+    except ContractLogicError as error:
+        raise _refusal(error.data, str(error), errors) from None
+    except Web3RPCError as error:
+        data = _revert_data(error)
+        if data is not None:
+            raise _refusal(data, str(error), errors) from None
+        raise NodeError(_first_line(error)) from None
+    except (requests.RequestException, Web3Exception, OSError) as error:
+        raise NodeError(_first_line(error)) from None
+
+
+def _revert_data(error: Web3RPCError) -> str | None:
+    """The bytes a contract reverted with, if that is what the error is about; nodes differ in where they put it."""
+    answer = (error.rpc_response or {}).get("error") or {}
+    data = answer.get("data") if isinstance(answer, dict) else None
+    if isinstance(data, dict):
+        data = data.get("result") or data.get("data")
+    return data if isinstance(data, str) and data.startswith("0x") else None
+
+
+def _refusal(data: Any, text: str, errors: "ErrorBook | None") -> Refused:
+    known = errors.find(data) if errors and isinstance(data, str) else None
+    if known is None:
+        return Refused("", {}, f"the contract refused: {text.splitlines()[0]}")
+    name, arguments = known
+    listed = ", ".join(f"{key}={value}" for key, value in arguments.items())
+    return Refused(name, arguments, f"{name}({listed})")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+class ErrorBook:
+    """The custom errors of a deployment's contracts, by selector."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        self._errors = {
+            function_abi_to_4byte_selector({**entry, "type": "function"}): entry  # type: ignore[typeddict-item]
+            for deployed in deployment.contracts.values()
+            for entry in deployed.abi
+            if entry["type"] == "error"
+        }
+
+    def find(self, data: str) -> tuple[str, dict[str, Any]] | None:
+        """Name and arguments of the error that `data` (0x...) encodes, if it is one of ours."""
+        raw = bytes.fromhex(data[2:])
+        entry = self._errors.get(raw[:4])
+        if entry is None:
+            return None
+        inputs = entry.get("inputs", [])
+        values = decode([item["type"] for item in inputs], raw[4:])
+        return entry["name"], {item["name"]: value for item, value in zip(inputs, values, strict=True)}
+
+
+@cache
+def checksum(address: str) -> Any:
+    """The address with its checksum, as web3 wants it."""
+    return Web3.to_checksum_address(HexStr(address))

@@ -1,0 +1,94 @@
+"""The EIP-712 messages of the market: what meters and oracles sign, and signing them."""
+
+from collections.abc import Iterable, Sequence
+from enum import IntEnum
+from typing import Any
+
+from eth_account import Account
+from eth_account.messages import encode_typed_data
+from eth_account.signers.local import LocalAccount
+
+TypedData = dict[str, Any]
+
+_DOMAIN = [
+    {"name": "name", "type": "string"},
+    {"name": "version", "type": "string"},
+    {"name": "chainId", "type": "uint256"},
+    {"name": "verifyingContract", "type": "address"},
+]
+
+
+class Evidence(IntEnum):
+    """On whose word a reading stands; as `ISettlement.Evidence`."""
+
+    METER = 0
+    SUBSTITUTE = 1
+    DEEMED = 2
+
+
+def _message(
+    contract: str, chain_id: int, address: str, name: str, fields: dict[str, str], values: dict[str, Any]
+) -> TypedData:
+    return {
+        "types": {
+            "EIP712Domain": _DOMAIN,
+            name: [{"name": field, "type": kind} for field, kind in fields.items()],
+        },
+        "primaryType": name,
+        "domain": {"name": contract, "version": "1", "chainId": chain_id, "verifyingContract": address},
+        "message": values,
+    }
+
+
+def meter_statement(
+    chain_id: int, settlement: str, auction: int, member: str, readings: Sequence[int]
+) -> TypedData:
+    """A meter's statement: net Wh for each slot of one auction."""
+    return _message(
+        "Clearwatt Settlement",
+        chain_id,
+        settlement,
+        "MeterStatement",
+        {"auction": "uint256", "member": "address", "readings": "int32[]"},
+        {"auction": auction, "member": member, "readings": [int(reading) for reading in readings]},
+    )
+
+
+def imbalance_prices(chain_id: int, quorum: str, auction: int, prices: bytes) -> TypedData:
+    """The quorum's imbalance prices, packed as `codec.pack_imbalance` does."""
+    return _message(
+        "Clearwatt OracleQuorum",
+        chain_id,
+        quorum,
+        "ImbalancePrices",
+        {"auction": "uint256", "prices": "bytes"},
+        {"auction": auction, "prices": prices},
+    )
+
+
+def substitute_reading(chain_id: int, quorum: str, auction: int, member: str, readings: bytes) -> TypedData:
+    """The quorum's reading in place of a silent meter, packed as `codec.pack_readings` does."""
+    return _message(
+        "Clearwatt OracleQuorum",
+        chain_id,
+        quorum,
+        "SubstituteReading",
+        {"auction": "uint256", "member": "address", "readings": "bytes"},
+        {"auction": auction, "member": member, "readings": readings},
+    )
+
+
+def sign(key: LocalAccount, message: TypedData) -> bytes:
+    """65 bytes of signature."""
+    return bytes(key.sign_message(encode_typed_data(full_message=message)).signature)
+
+
+def sign_all(keys: Iterable[LocalAccount], message: TypedData) -> bytes:
+    """The signatures of several keys, ascending by address, as the quorum reads them."""
+    ordered = sorted(keys, key=lambda key: int(key.address, 16))
+    return b"".join(sign(key, message) for key in ordered)
+
+
+def signer_of(message: TypedData, signature: bytes) -> str:
+    """The address that signed."""
+    return str(Account.recover_message(encode_typed_data(full_message=message), signature=signature))

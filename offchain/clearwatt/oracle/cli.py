@@ -1,0 +1,136 @@
+"""`clearwatt oracle`: run it, or ask it what it would do."""
+
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from clearwatt.errors import UserError
+
+if TYPE_CHECKING:
+    from eth_account.signers.local import LocalAccount
+
+    from clearwatt.oracle.daemon import Oracle
+
+KEY_VARIABLE = "CLEARWATT_ORACLE_KEY"
+
+
+def _options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """What every oracle command needs to know."""
+    for option in (
+        click.option(
+            "--statements",
+            envvar="CLEARWATT_STATEMENTS",
+            default="sqlite:///statements.db",
+            show_default=True,
+            help="Database of meter statements, as SQLAlchemy names it.",
+        ),
+        click.option(
+            "--deployment",
+            envvar="CLEARWATT_DEPLOYMENT",
+            type=click.Path(path_type=Path),
+            required=True,
+            help="The market: a file that `ape run deploy` wrote.",
+        ),
+        click.option(
+            "--rpc",
+            envvar="CLEARWATT_RPC",
+            default="http://127.0.0.1:8545",
+            show_default=True,
+            help="The node's JSON-RPC address.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+@click.group()
+def oracle() -> None:
+    """Clear auctions after gate closure, and settle them after delivery.
+
+    Options can come from the environment: CLEARWATT_RPC, CLEARWATT_DEPLOYMENT, CLEARWATT_STATEMENTS. The
+    signing key comes from CLEARWATT_ORACLE_KEY, or from the file that CLEARWATT_ORACLE_KEY_FILE names;
+    without one, the oracle only looks.
+    """
+
+
+@oracle.command()
+@_options
+@click.option("--poll", default=12.0, show_default=True, help="Seconds between looks at the chain.")
+@click.option("--batch", default=25, show_default=True, help="Members settled in one transaction.")
+@click.option("--draw-tokens/--no-draw-tokens", default=True, help="Mint members' energy tokens for them.")
+def run(rpc: str, deployment: Path, statements: str, poll: float, batch: int, draw_tokens: bool) -> None:
+    """Do what is to be done, until interrupted.
+
+    It can be stopped and started again at any time: what is still to be done it reads from the chain.
+    """
+    from clearwatt.oracle.daemon import Settings
+
+    if poll < 0 or batch < 1:
+        raise UserError("--poll must not be negative and --batch must be at least 1")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    key = load_key()
+    if key is None:
+        logging.warning("no key: watching only")
+    else:
+        logging.info("signing as %s", key.address)
+    _oracle(rpc, deployment, statements, key, Settings(poll, batch, draw_tokens)).run()
+
+
+@oracle.command()
+@_options
+def status(rpc: str, deployment: Path, statements: str) -> None:
+    """Say what there is to do for every unfinished auction, and why. Changes nothing."""
+    from clearwatt.chain.node import NodeError
+    from clearwatt.metering.statements import StoreError
+    from clearwatt.oracle.daemon import Settings
+
+    try:
+        decisions = _oracle(rpc, deployment, statements, None, Settings()).decisions()
+    except (NodeError, StoreError) as error:
+        raise UserError(str(error)) from None
+    unfinished = [decision for decision in decisions if not decision.finished]
+    for decision in unfinished:
+        action = type(decision.action).__name__ if decision.action else "wait"
+        click.echo(f"auction {decision.auction}: {action}: {decision.reason}")
+    finished = len(decisions) - len(unfinished)
+    click.echo(f"{len(unfinished)} auctions under way, {finished} finished")
+
+
+def _oracle(
+    rpc: str, deployment: Path, statements: str, key: "LocalAccount | None", settings: Any
+) -> "Oracle":
+    from clearwatt.chain.deployment import read_deployment
+    from clearwatt.chain.market import MarketClient
+    from clearwatt.chain.node import connect
+    from clearwatt.metering.statements import StatementStore
+    from clearwatt.oracle.daemon import Oracle
+
+    market = read_deployment(deployment)
+    client = MarketClient(connect(rpc, market.chain_id), market)
+    store = StatementStore(statements, market["Settlement"].address)
+    return Oracle(client, store, key, settings)
+
+
+def load_key() -> "LocalAccount | None":
+    """The key from the environment or from the file it names. Raises UserError if it is no key."""
+    from eth_account import Account
+
+    text = os.environ.get(KEY_VARIABLE)
+    path = os.environ.get(f"{KEY_VARIABLE}_FILE")
+    if text and path:
+        raise UserError(f"set {KEY_VARIABLE} or {KEY_VARIABLE}_FILE, not both")
+    if path:
+        try:
+            text = Path(path).read_text()
+        except OSError as error:
+            raise UserError(f"{KEY_VARIABLE}_FILE: {error}") from None
+    if not text:
+        return None
+    try:
+        return Account.from_key(text.strip())
+    except Exception:  # eth-keys raises several kinds, some of them with the key in their text
+        raise UserError(f"{KEY_VARIABLE} is not a private key (0x and 64 hex digits)") from None

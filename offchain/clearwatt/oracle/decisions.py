@@ -1,0 +1,175 @@
+"""What is to be done about an auction, derived from the chain and the statements at hand.
+
+Pure functions: the same view, time and statements give the same actions, so it does not matter when the
+oracle last ran or what it did then.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from clearwatt.chain.market import AuctionView, MarketRules
+from clearwatt.chain.typed_data import Evidence
+from clearwatt.metering.statements import Statement
+
+Statements = Mapping[str, Statement]
+"""Of one auction, by member, their signatures checked."""
+
+
+@dataclass(frozen=True)
+class Clear:
+    """Solve the auction and have the result accepted."""
+
+    auction: int
+
+
+@dataclass(frozen=True)
+class PostImbalance:
+    """Sign and post the imbalance prices."""
+
+    auction: int
+
+
+@dataclass(frozen=True)
+class PostFallback:
+    """Have imbalance settled at the market's own prices, since no quorum spoke in time."""
+
+    auction: int
+
+
+@dataclass(frozen=True)
+class Settle:
+    """Settle these members, on their meters' word or on none."""
+
+    auction: int
+    members: tuple[str, ...]
+    evidence: Evidence
+
+
+@dataclass(frozen=True)
+class DrawTokens:
+    """Mint these members' energy tokens."""
+
+    auction: int
+    members: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Release:
+    """Release these members' locks in a void auction."""
+
+    auction: int
+    members: tuple[str, ...]
+
+
+Action = Clear | PostImbalance | PostFallback | Settle | DrawTokens | Release
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What to do about one auction now, and why; no action where there is nothing to do but wait."""
+
+    auction: int
+    reason: str
+    action: Action | None = None
+    finished: bool = False
+
+
+def decide(
+    view: AuctionView,
+    rules: MarketRules,
+    now: int,
+    statements_of: Callable[[AuctionView], Statements],
+) -> Decision:
+    """The next thing to do about one auction.
+
+    now: the chain's time. statements_of: looked up only for an auction that waits for them.
+    """
+    schedule, number = rules.schedule, view.number
+    if not view.bids:
+        return Decision(number, "nobody bids in it", finished=now >= schedule.gate_closure(number))
+    if now < schedule.gate_closure(number):
+        return Decision(
+            number,
+            f"{len(view.bids)} bids, the gate is open for {schedule.gate_closure(number) - now} s more",
+        )
+    if not view.cleared:
+        return _uncleared(view, rules, now)
+    if now < schedule.delivery_end(number):
+        return Decision(number, f"cleared, delivery ends in {schedule.delivery_end(number) - now} s")
+    if view.imbalance is None:
+        return _without_imbalance_prices(view, rules, now, statements_of(view))
+    if view.unsettled:
+        return _unsettled(view, rules, now, statements_of(view))
+    return _settled(view)
+
+
+def _uncleared(view: AuctionView, rules: MarketRules, now: int) -> Decision:
+    number = view.number
+    if now < rules.schedule.clearing_deadline(number):
+        return Decision(number, f"the gate is closed on {len(view.bids)} bids", Clear(number))
+    locked = tuple(member for member in view.bids if member not in view.released)
+    if locked:
+        return Decision(
+            number, f"void: not cleared in time, {len(locked)} locks to release", Release(number, locked)
+        )
+    return Decision(number, "void, all locks released", finished=True)
+
+
+def _without_imbalance_prices(
+    view: AuctionView, rules: MarketRules, now: int, statements: Statements
+) -> Decision:
+    """What imbalance costs is known once the meters have spoken; it is not waited for the silent ones for ever."""
+    number = view.number
+    if now >= rules.schedule.substitute_deadline(number):
+        return Decision(number, "delivered, the quorum's time is over", PostFallback(number))
+    missing = len(view.bids) - len(statements)
+    if not missing:
+        return Decision(number, "delivered, all meters have spoken", PostImbalance(number))
+    left = rules.schedule.metering_deadline(number) - now
+    if left > 0:
+        return Decision(number, f"delivered, waiting for {missing} meters, at most {left} s more")
+    return Decision(number, f"delivered, {missing} meters are late", PostImbalance(number))
+
+
+def _unsettled(view: AuctionView, rules: MarketRules, now: int, statements: Statements) -> Decision:
+    number = view.number
+    reported = tuple(member for member in view.unsettled if member in statements)
+    if reported:
+        reason = f"{len(reported)} of {len(view.unsettled)} unsettled members have a statement"
+        return Decision(number, reason, Settle(number, reported, Evidence.METER))
+    deadline = rules.schedule.substitute_deadline(number)
+    if now >= deadline:
+        silent = tuple(view.unsettled)
+        reason = f"{len(silent)} meters stayed silent: deemed readings"
+        return Decision(number, reason, Settle(number, silent, Evidence.DEEMED))
+    return Decision(number, f"waiting for {len(view.unsettled)} statements, at most {deadline - now} s more")
+
+
+def _settled(view: AuctionView) -> Decision:
+    entitled = tuple(member for member in entitled_members(view) if member not in view.drawn)
+    if entitled:
+        return Decision(
+            view.number, f"{len(entitled)} members have tokens to draw", DrawTokens(view.number, entitled)
+        )
+    return Decision(view.number, "settled", finished=True)
+
+
+def entitled_members(view: AuctionView) -> Sequence[str]:
+    """Members of a settled auction who get at least one token."""
+    bought = sum(settled.bought for settled in view.settled.values())
+    matched = matched_by_source(view)
+    return [
+        member
+        for member, settled in view.settled.items()
+        if settled.unmatched or any(total * settled.bought // bought for total in matched.values() if bought)
+    ]
+
+
+def matched_by_source(view: AuctionView) -> dict[int, int]:
+    """Wh sold and delivered, by source; sources that earn no tokens are left out."""
+    matched: dict[int, int] = {}
+    for settled in view.settled.values():
+        if settled.source:
+            injected = sum(max(reading, 0) for reading in settled.readings)
+            matched[settled.source] = matched.get(settled.source, 0) + injected - settled.unmatched
+    return matched

@@ -1,0 +1,36 @@
+"""`ape run deploy --network ...`: deploy a market and note where it lives in deployments/<network>.json."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+from ape import chain, networks, project
+from ape.cli import ConnectedProviderCommand, account_option
+
+from clearwatt.chain.deployment import MarketDeployer, write_deployment
+from clearwatt.chain.market_config import read_market_config
+from clearwatt.errors import UserError
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@click.command(cls=ConnectedProviderCommand)
+@account_option("--account", help="Who deploys: an Ape account, or TEST::0 on a local chain.")
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    default=ROOT / "deployments" / "market.example.yaml",
+    help="The market to deploy; default: deployments/market.example.yaml.",
+)
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Default: deployments/<network>.json.")
+def cli(account: Any, config: Path, output: Path | None) -> None:
+    """Deploy a market."""
+    network = networks.provider.network.name
+    target = output or ROOT / "deployments" / f"{network}.json"
+    try:
+        market = read_market_config(config, owner=account.address, now=chain.pending_timestamp)
+    except UserError as error:
+        raise click.ClickException(str(error)) from None
+    deployer = MarketDeployer(project, account, click.echo)
+    write_deployment(deployer.deploy(market, network, networks.provider.chain_id), target)
+    click.echo(f"deployed on {network}: {target}")
