@@ -9,7 +9,7 @@ from web3._utils.events import get_event_data
 from web3.types import EventData
 
 from clearwatt.chain.deployment import Deployment
-from clearwatt.chain.node import NodeError, checksum, node_errors
+from clearwatt.chain.node import NodeRefused, checksum, node_errors
 
 WINDOW = 10_000
 """Blocks asked for at once, at first; nodes differ in what they allow."""
@@ -35,11 +35,12 @@ class EventReader:
             until = min(last, first + self._window - 1)
             try:
                 logs = self._logs(first, until)
-            except NodeError:
+            except NodeRefused:
                 if self._window == 1:
                     raise
                 self._window //= 2
                 continue
+            self._window = min(2 * self._window, WINDOW)  # what was too much then may be little now
             yield from logs
             first = until + 1
 

@@ -1,7 +1,8 @@
 """Talking to a node: connecting, a block to refer to, and errors in words.
 
 Everything that a node or a contract can answer with is turned into one of three errors: `NodeError` (try
-again later), `Refused` (the contract said no, and why) and `UserError` (the caller must change something).
+again later; `NodeRefused` where the node itself said no), `Refused` (the contract said no, and why) and
+`UserError` (the caller must change something).
 """
 
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from typing import Any
 
 import requests
 from eth_abi import decode
+from eth_abi.exceptions import DecodingError
 from eth_typing import HexStr
 from eth_utils import function_abi_to_4byte_selector
 from web3 import Web3
@@ -26,6 +28,10 @@ TIMEOUT_SECONDS = 30
 
 class NodeError(Exception):
     """The node did not answer, or answered with something that is not the contract's doing."""
+
+
+class NodeRefused(NodeError):
+    """The node is there, but what was asked is too much for it, or it won't take it."""
 
 
 class Refused(Exception):
@@ -56,7 +62,7 @@ def connect(url: str, chain_id: int | None = None) -> Web3:
     try:
         found = web3.eth.chain_id
     except (requests.RequestException, Web3Exception, ValueError) as error:
-        raise UserError(f"no Ethereum node answers at {url}: {_first_line(error)}") from None
+        raise UserError(f"no Ethereum node answers at {url}: {_in_words(error)}") from None
     if chain_id is not None and found != chain_id:
         raise UserError(f"the node at {url} is on chain {found}, the deployment is on chain {chain_id}")
     return web3
@@ -89,9 +95,11 @@ def node_errors(errors: "ErrorBook | None" = None) -> Iterator[None]:
         data = _revert_data(error)
         if data is not None:
             raise _refusal(data, str(error), errors) from None
-        raise NodeError(_first_line(error)) from None
-    except (requests.RequestException, Web3Exception, OSError) as error:
-        raise NodeError(_first_line(error)) from None
+        raise NodeRefused(f"the node refused: {_in_words(error)}") from None
+    except requests.ReadTimeout:
+        raise NodeRefused(f"the node did not answer within {TIMEOUT_SECONDS} s") from None
+    except (requests.RequestException, Web3Exception, OSError, ValueError) as error:
+        raise NodeError(f"the node does not answer: {_in_words(error)}") from None
 
 
 def _revert_data(error: Web3RPCError) -> str | None:
@@ -112,7 +120,11 @@ def _refusal(data: Any, text: str, errors: "ErrorBook | None") -> Refused:
     return Refused(name, arguments, f"{name}({listed})")
 
 
-def _first_line(error: Exception) -> str:
+def _in_words(error: Exception) -> str:
+    if type(error) is requests.ConnectionError:  # its own text is a nest of Python objects
+        return "the connection failed"
+    if isinstance(error, Web3RPCError) and isinstance(error.rpc_response, dict):
+        return str(error.rpc_response["error"].get("message", error))
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
@@ -129,12 +141,13 @@ class ErrorBook:
 
     def find(self, data: str) -> tuple[str, dict[str, Any]] | None:
         """Name and arguments of the error that `data` (0x...) encodes, if it is one of ours."""
-        raw = bytes.fromhex(data[2:])
-        entry = self._errors.get(raw[:4])
-        if entry is None:
+        try:
+            raw = bytes.fromhex(data.removeprefix("0x"))
+            entry = self._errors[raw[:4]]
+            inputs = entry.get("inputs", [])
+            values = decode([item["type"] for item in inputs], raw[4:])
+        except (KeyError, ValueError, DecodingError):
             return None
-        inputs = entry.get("inputs", [])
-        values = decode([item["type"] for item in inputs], raw[4:])
         return entry["name"], {item["name"]: value for item, value in zip(inputs, values, strict=True)}
 
 

@@ -59,12 +59,18 @@ class Sender:
         """Send without waiting; `gas` skips the estimate, and with it the trial. Returns the transaction's hash."""
         with node_errors(self._errors):
             if gas is None:
-                estimate = function.estimate_gas({"from": self._key.address})
-                gas = min(MAX_GAS, int(estimate * GAS_MARGIN))
+                gas = self._estimate(function)
+            fees = self._fees()
             transaction = function.build_transaction(
-                {"from": self._key.address, "nonce": self._next_nonce(), "gas": gas, **self._fees()}
+                {"from": self._key.address, "nonce": self._next_nonce(), "gas": gas, **fees}
             )
             return self._submit(transaction)
+
+    def _estimate(self, function: ContractFunction) -> int:
+        estimate = function.estimate_gas({"from": self._key.address})
+        if estimate > MAX_GAS:
+            raise Refused("", {}, f"it takes {estimate} gas, and a transaction may use {MAX_GAS}")
+        return min(MAX_GAS, int(estimate * GAS_MARGIN))
 
     def give_ether(self, accounts: Sequence[str], wei: int) -> None:
         """Send ether to each account and wait. Raises Refused, NodeError."""
@@ -73,10 +79,9 @@ class Sender:
 
     def _transfer(self, account: str, wei: int) -> str:
         with node_errors(self._errors):
-            return self._submit(
-                {"to": checksum(account), "value": wei, "gas": 21_000, "chainId": self._web3.eth.chain_id}
-                | {"nonce": self._next_nonce(), **self._fees()}
-            )
+            transaction = {"to": checksum(account), "value": wei, "gas": 21_000, **self._fees()}
+            chain_id = self._web3.eth.chain_id
+            return self._submit(transaction | {"chainId": chain_id, "nonce": self._next_nonce()})
 
     def _submit(self, transaction: Any) -> str:
         signed = self._key.sign_transaction(transaction)

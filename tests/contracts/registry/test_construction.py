@@ -1,0 +1,87 @@
+"""What a market cannot be deployed with."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from clearwatt.chain.deployment import MarketConfig, pack_grid, pack_line, unpack_grid
+from clearwatt.grid import Line
+from tests.contracts.community import FEEDERS, Community
+from tests.contracts.refusals import Refusal, creation_refusal
+
+NOBODY = "0x" + 40 * "0"
+
+
+def refusal_of(project: Any, config: MarketConfig, grid: list[int] | None = None) -> Refusal | None:
+    lines = pack_grid(FEEDERS) if grid is None else grid
+    return creation_refusal(project.Registry, config.owner, config.registry_parameters(), lines)
+
+
+def test_construction__sound_parameters__accepted(project: Any, community: Community) -> None:
+    assert refusal_of(project, community.config) is None
+
+
+def test_grid__deployed__read_back_and_logged(community: Community) -> None:
+    assert unpack_grid(list(community.registry.grid())) == FEEDERS
+    assert community.registry.zones() == 4
+    receipt = community.registry.creation_metadata.receipt
+    logged = [
+        (e.zone, e.parent, e.exportLimit, e.importLimit, e.fee)
+        for e in community.registry.ZoneAdded.from_receipt(receipt)
+    ]
+    feeders = zip(FEEDERS.parents, FEEDERS.lines, strict=True)
+    assert logged[1:] == [
+        (zone, parent, line.export_limit, line.import_limit, line.fee)
+        for zone, (parent, line) in list(enumerate(feeders))[1:]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"slot_seconds": 0}, "a slot takes no time"),
+        ({"slots": 0}, "slots not in 1..96"),
+        ({"slots": 97}, "slots not in 1..96"),
+        ({"genesis": 1_800_000_001}, "genesis off the slot grid"),
+        ({"clearing_window": 0}, "no time to clear"),
+        ({"genesis": 900, "horizon": 1}, "bids would open before time began"),
+    ],
+)
+def test_schedule__impossible__refused(
+    project: Any, community: Community, changes: dict[str, int], reason: str
+) -> None:
+    config = replace(community.config, schedule=replace(community.config.schedule, **changes))
+    assert refusal_of(project, config) == ("ScheduleImpossible", reason)
+
+
+@pytest.mark.parametrize(
+    ("changes", "refusal"),
+    [
+        ({"min_price": 1, "max_price": 0}, ("PricesImpossible", 1, 0)),
+        ({"ring_size": 0}, ("RingTooSmall",)),
+        ({"balancing_party": NOBODY}, ("AccountMissing",)),
+        ({"network_account": NOBODY}, ("AccountMissing",)),
+        ({"owner": NOBODY}, ("OwnableInvalidOwner", NOBODY)),
+    ],
+)
+def test_parameters__impossible__refused(
+    project: Any, community: Community, changes: dict[str, Any], refusal: Refusal
+) -> None:
+    assert refusal_of(project, replace(community.config, **changes)) == refusal
+
+
+@pytest.mark.parametrize(
+    ("lines", "refusal"),
+    [
+        ([], ("GridEmpty",)),
+        ([0] * 1025, ("GridTooLarge", 1025)),
+        ([0, pack_line(1, Line())], ("ParentNotBelow", 1, 1)),
+        ([0, 0, pack_line(7, Line())], ("ParentNotBelow", 2, 7)),
+    ],
+    ids=["empty", "too large", "own parent", "parent after child"],
+)
+def test_grid__no_tree__refused(
+    project: Any, community: Community, lines: list[int], refusal: Refusal
+) -> None:
+    assert refusal_of(project, community.config, lines) == refusal

@@ -1,0 +1,70 @@
+"""A vault on its own, connected to two accounts that stand for Market and Settlement."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests.contracts.community import Community
+
+CURRENCY = 10**8
+"""Money units in one unit of currency."""
+
+
+@dataclass
+class Till:
+    """The vault, its token, and who may move money in it."""
+
+    vault: Any
+    token: Any
+    market: Any
+    settlement: Any
+    owner: Any
+
+    def fund(self, account: Any, money: int) -> None:
+        """Money for an account, from the owner; whole currency only."""
+        tokens = money // CURRENCY * 10 ** self.token.decimals()
+        self.vault.deposit(account, tokens, sender=self.owner)
+
+    def settle(self, account: Any, lock: int = 0, cash: int = 0, imbalance: int = 0) -> Any:
+        return self.vault.settle(account, lock, cash, imbalance, sender=self.settlement)
+
+    def state(self, account: Any) -> tuple[int, int, int]:
+        """Balance, locked and debt."""
+        account = self.vault.accountOf(account)
+        return account.balance, account.locked, account.debt
+
+    def balance(self, account: Any) -> int:
+        return self.state(account)[0]
+
+
+@pytest.fixture
+def open_till(project: Any, accounts: Any, community: Community) -> Callable[..., Till]:
+    """A till over a new token; the registry is the community's, so is the balancing party."""
+
+    def create(decimals: int = 6, token: str = "TestEuro") -> Till:
+        owner = accounts[0]
+        euro = owner.deploy(getattr(project, token), decimals)
+        vault = owner.deploy(project.Vault, euro, community.registry)
+        vault.connect(accounts[7], accounts[8], sender=owner)
+        euro.mint(owner, 10 ** (decimals + 9), sender=owner)
+        euro.approve(vault, 2**256 - 1, sender=owner)
+        return Till(vault, euro, accounts[7], accounts[8], owner)
+
+    return create
+
+
+@pytest.fixture
+def till(open_till: Callable[..., Till]) -> Till:
+    return open_till()
+
+
+@pytest.fixture
+def member(accounts: Any) -> Any:
+    return accounts[3]
+
+
+@pytest.fixture
+def balancing_party(accounts: Any) -> Any:
+    return accounts[1]

@@ -1,0 +1,120 @@
+"""The layouts the contracts read: bytes spelt out by hand, there and back, and sizes that do not fit."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clearwatt.bids import Bid, BidError, Step
+from clearwatt.chain import codec
+from clearwatt.chain.codec import CodecError, Position
+from clearwatt.clearing.auction import Marginal
+from clearwatt.units import INT24_MAX, INT24_MIN, INT32_MAX, INT32_MIN
+
+MEMBER = "0x" + "0b" * 20
+prices = st.integers(INT24_MIN, INT24_MAX)
+energies = st.integers(INT32_MIN, INT32_MAX)
+
+
+def table(values: st.SearchStrategy[int]) -> st.SearchStrategy[tuple[tuple[int, ...], ...]]:
+    """[Z][T] values."""
+    return st.tuples(st.integers(1, 4), st.integers(1, 5)).flatmap(
+        lambda size: st.tuples(*[st.tuples(*[values] * size[1])] * size[0])
+    )
+
+
+def test_pack_prices__two_zones__zone_major_big_endian() -> None:
+    assert codec.pack_prices([[1, -1], [256, INT24_MIN]]).hex() == "000001ffffff000100800000"
+
+
+@given(table(prices))
+def test_prices__any__there_and_back(rows: tuple[tuple[int, ...], ...]) -> None:
+    assert codec.unpack_prices(codec.pack_prices(rows), len(rows), len(rows[0])) == rows
+
+
+def test_pack_imbalance__one_zone__surplus_then_shortage_per_slot() -> None:
+    assert codec.pack_imbalance([[1, 2]], [[3, -2]]).hex() == "000001000003000002fffffe"
+
+
+@given(table(prices))
+def test_imbalance__any__there_and_back(rows: tuple[tuple[int, ...], ...]) -> None:
+    shortage = [[-1 - price for price in row] for row in rows]
+    packed = codec.pack_imbalance(rows, shortage)
+    surplus, short = codec.unpack_imbalance(packed, len(rows), len(rows[0]))
+    assert np.array_equal(surplus, rows)
+    assert np.array_equal(short, shortage)
+
+
+def test_pack_marginals__both_sides__sixteen_bytes_each() -> None:
+    packed = codec.pack_marginals([Marginal(258, 3, "sell", 5, 4), Marginal(258, 3, "buy", 2**47, 0)])
+    assert packed.hex() == "0102030000000000000500000000000401020301800000000000000000000000"
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 1023),
+            st.integers(0, 95),
+            st.sampled_from(["sell", "buy"]),
+            st.integers(0, 2**48 - 1),
+            st.integers(0, 2**48 - 1),
+        )
+    )
+)
+def test_marginals__any__there_and_back(rows: list[tuple[int, int, str, int, int]]) -> None:
+    marginals = tuple(Marginal(*row) for row in rows)
+    assert codec.unpack_marginals(codec.pack_marginals(marginals)) == marginals
+
+
+def test_pack_bids__in_any_order__members_ascending() -> None:
+    low, high = Bid(MEMBER, 7, (Step(1, -2, 3),)), Bid("0x" + "C0" * 20, 0, ())
+    packed = codec.pack_bids([high, low])
+    assert packed.hex() == "0b" * 20 + "00070001" + "01fffffe00000003" + "c0" * 20 + "00000000"
+
+
+@given(st.lists(st.tuples(prices, st.integers(1, INT32_MAX)), max_size=5), st.integers(0, 1023))
+def test_bids__any__there_and_back(steps: list[tuple[int, int]], zone: int) -> None:
+    bundle = tuple(Step(slot, *step) for slot, step in enumerate(steps))
+    bids = (Bid("0x" + "00" * 19 + "01", zone, bundle), Bid(MEMBER, zone, bundle[::2]))
+    assert codec.unpack_bids(codec.pack_bids(bids)) == bids
+
+
+def test_pack_bids__slots_descending__refused() -> None:
+    with pytest.raises(BidError, match="slots must not descend"):
+        codec.pack_bids([Bid(MEMBER, 0, (Step(1, 1, 1), Step(0, 1, 1)))])
+
+
+def test_pack_position__negative_cash__zone_cash_and_fills() -> None:
+    assert codec.pack_position(Position(2, -1, (1, -2))).hex() == "0002" + "ff" * 16 + "00000001" + "fffffffe"
+
+
+@given(st.integers(0, 1023), st.integers(-(2**127), 2**127 - 1), st.lists(energies, max_size=96))
+def test_position__any__there_and_back(zone: int, cash: int, fills: list[int]) -> None:
+    position = Position(zone, cash, tuple(fills))
+    assert codec.unpack_position(codec.pack_position(position)) == position
+
+
+@given(st.lists(energies, max_size=96))
+def test_readings__any__there_and_back(readings: list[int]) -> None:
+    assert codec.unpack_readings(codec.pack_readings(readings)) == tuple(readings)
+
+
+@pytest.mark.parametrize(
+    ("unpack", "sentence"),
+    [
+        (lambda: codec.unpack_prices(bytes(4), 1, 1), "4 bytes are not a whole number of 3-byte prices"),
+        (lambda: codec.unpack_prices(bytes(6), 1, 1), "2 prices do not fill 1 zones of 1 slots"),
+        (lambda: codec.unpack_imbalance(bytes(3), 1, 1), "1 prices are not two for each"),
+        (lambda: codec.unpack_marginals(bytes(17)), "17 bytes are not a whole number of 16-byte"),
+        (lambda: codec.unpack_bids(bytes(23)), "the bids end within the one at byte 0"),
+        (lambda: codec.unpack_bids(bytes(24) + bytes(23) + b"\1"), "the bids end within the one at byte 24"),
+        (lambda: codec.unpack_position(bytes(17)), "17 bytes are too short for a position"),
+        (lambda: codec.unpack_position(bytes(19)), "1 bytes are not a whole number of 4-byte readings"),
+        (lambda: codec.unpack_readings(bytes(7)), "7 bytes are not a whole number of 4-byte readings"),
+    ],
+)
+def test_unpack__size_does_not_fit__says_so(unpack: Callable[[], object], sentence: str) -> None:
+    with pytest.raises(CodecError, match=sentence):
+        unpack()
