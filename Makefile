@@ -24,12 +24,13 @@ demo: $(READY) ## simulate a day of a local market on a local chain; the report 
 .PHONY: test
 test: $(READY) ## lint, compile and run all tests
 	$(MAKE) --no-print-directory lint
-	$(BIN)/ape compile
+	$(BIN)/ape compile --force # by itself Ape misses a change in a library that other contracts import
 	$(BIN)/pytest
 
 .PHONY: bench
 bench: $(READY) $(PEERS_READY) ## print the figures that the README quotes
 	$(BIN)/python benchmarks/clearing.py
+	$(BIN)/python benchmarks/gas.py
 
 .PHONY: fuzz
 fuzz: $(READY) ## fuzz and invariant tests of the contracts, with forge

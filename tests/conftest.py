@@ -8,14 +8,13 @@ import pytest
 
 from tests import nodes
 
+RECURSION_LIMIT = sys.getrecursionlimit()
+
 
 def pytest_configure() -> None:
     """Keep Ape's reports on every transaction, and on the chain it stops at exit, out of the test report."""
     if ape_logging := sys.modules.get("ape.logging"):
         ape_logging.logger.set_level(logging.WARNING)
-
-
-RECURSION_LIMIT = sys.getrecursionlimit()
 
 
 @pytest.hookimpl(tryfirst=True)

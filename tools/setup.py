@@ -155,29 +155,15 @@ def native_tool(tool: str) -> Path:
 
 
 def link_solc(node: Path) -> None:
-    """The compiler, as `solc` and where py-solc-x looks for it: a native one if there is one, else npm's."""
+    """npm's compiler, as `solc` and where py-solc-x looks for it. Always this one: everybody gets the same bytecode,
+    and a native one would look for OpenZeppelin in the copy of the project that Ape compiles, where it is not.
+    """
     version = json.loads((ROOT / "package.json").read_text(encoding="utf-8"))["dependencies"]["solc"]
     compiler = APE_TOOLS / f"solc-v{version}"
-    if native := native_solc(version):
-        link(compiler, native)
-    else:
-        script = ROOT / "tools" / "solc.cjs"
-        answer = shlex.quote(output_of([node, script, "--version"]))
-        write_script(compiler, VERSION_AT_ONCE.format(answer=answer), [node, script])
+    script = ROOT / "tools" / "solc.cjs"
+    answer = shlex.quote(output_of([node, script, "--version"]))
+    write_script(compiler, VERSION_AT_ONCE.format(answer=answer), [node, script])
     link(BIN / "solc", compiler)
-
-
-def native_solc(version: str) -> Path | None:
-    """A solc of exactly this version on the PATH, or kept by py-solc-x, solc-select or Foundry."""
-    home = Path.home()
-    kept = (
-        home / ".solcx" / f"solc-v{version}",
-        home / ".solc-select" / "artifacts" / f"solc-{version}" / f"solc-{version}",
-        home / ".svm" / version / f"solc-{version}",
-        home / ".local" / "share" / "svm" / version / f"solc-{version}",
-    )
-    candidates = [which_outside("solc"), *(path for path in kept if path.is_file())]
-    return next((c for c in candidates if c and f"Version: {version}+" in output_of([c, "--version"])), None)
 
 
 def which_outside(command: str) -> Path | None:

@@ -46,9 +46,11 @@ def clear_and_settle(day: Day) -> None:
     market.settlement.settle(0, prices, deliveries, sender=market.owner)
 
 
-def test_fork__cleared_and_settled_there__devnet_unchanged(devnet_url: str) -> None:
+def test_fork__cleared_and_settled_there__devnet_unchanged(
+    devnet_url: str, project: Any, accounts: Any
+) -> None:
     with connected(devnet_url) as devnet:
-        market = usual_community(ape.project, devnet, ape.accounts.test_accounts)
+        market = usual_community(project, devnet, accounts)
         day = close_day(market)
         before = state_of(market)
     with nodes.anvil(fork=devnet_url, args=("--chain-id", "31338")) as fork_url, connected(fork_url) as fork:

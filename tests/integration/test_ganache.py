@@ -1,18 +1,26 @@
 """One whole auction on Ganache: deployed, bid, cleared and settled through Ape as on any other chain."""
 
+from typing import Any
+
 import ape
+import pytest
+from ape_ethereum.transactions import Receipt
 
 from tests.contracts.community import usual_community
 from tests.contracts.day import close_day
 from tests.contracts.remote import RemoteChain, ganache_time
 
 
-def test_auction__on_ganache__cleared_and_settled(ganache_url: str) -> None:
+def test_auction__on_ganache__cleared_and_settled(
+    ganache_url: str, monkeypatch: pytest.MonkeyPatch, project: Any, accounts: Any
+) -> None:
+    # Ape looks for console output in a trace of every transaction, which Ganache makes of single steps: half a minute.
+    monkeypatch.setattr(Receipt, "show_debug_logs", lambda receipt: None)
     settings = {"uri": ganache_url}
     with ape.networks.parse_network_choice("ethereum:ganache:node", provider_settings=settings) as provider:
         assert "Ganache" in provider.client_version
         chain = RemoteChain(ganache_url, ganache_time)
-        market = usual_community(ape.project, chain, ape.accounts.test_accounts)
+        market = usual_community(project, chain, accounts)
         day = close_day(market)
         day.clear()
         market.travel(market.config.schedule.delivery_end(0))

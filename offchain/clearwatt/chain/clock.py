@@ -2,7 +2,7 @@
 
 from web3 import Web3
 
-from clearwatt.chain.node import NodeError, latest
+from clearwatt.chain.node import NodeRefused, latest, node_errors
 from clearwatt.errors import UserError
 
 
@@ -16,7 +16,7 @@ class Clock:
         self._web3 = web3
         try:
             self._mine(self.now() + 1)
-        except NodeError as error:
+        except NodeRefused as error:
             raise UserError(
                 f"this chain's time cannot be moved, so a day cannot be simulated on it: {error}"
             ) from None
@@ -31,6 +31,7 @@ class Clock:
             self._mine(timestamp)
 
     def _mine(self, timestamp: int) -> None:
-        answer = self._web3.provider.make_request("evm_mine", [timestamp])  # type: ignore[arg-type, list-item]
+        with node_errors():
+            answer = self._web3.provider.make_request("evm_mine", [timestamp])  # type: ignore[arg-type, list-item]
         if "error" in answer:
-            raise NodeError(str(answer["error"]))
+            raise NodeRefused(str(answer["error"].get("message", answer["error"])))

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from eth_utils import is_address
+
 from clearwatt.errors import UserError
 from clearwatt.grid import Grid, Line
 
@@ -178,7 +180,7 @@ def read_deployment(path: Path) -> Deployment:
     """Read a deployment. Raises UserError if the file is missing or not one."""
     try:
         document = json.loads(path.read_text())
-        contracts = {name: Deployed(**entry) for name, entry in document.pop("contracts").items()}
+        contracts = {name: _deployed(name, entry) for name, entry in document.pop("contracts").items()}
         deployment = Deployment(contracts=contracts, **document)
     except FileNotFoundError:
         raise UserError(f"{path}: no such deployment; `ape run deploy` writes it") from None
@@ -188,6 +190,17 @@ def read_deployment(path: Path) -> Deployment:
     if missing:
         raise UserError(f"{path} is not a whole deployment: {', '.join(missing)} is missing")
     return deployment
+
+
+def _deployed(name: str, entry: Any) -> Deployed:
+    deployed = Deployed(**entry)
+    if not is_address(deployed.address):
+        raise ValueError(f"{name} has the address {deployed.address!r}")
+    if type(deployed.block) is not int or deployed.block < 0:
+        raise ValueError(f"{name} has the block {deployed.block!r}")
+    if not all(isinstance(item, dict) and "type" in item for item in deployed.abi):
+        raise ValueError(f"{name} has no ABI")
+    return deployed
 
 
 def source_hash(folder: Path) -> str:

@@ -37,10 +37,10 @@ class EventReader:
                 logs = self._logs(first, until)
             except NodeRefused:
                 if self._window == 1:
+                    self._window = WINDOW
                     raise
                 self._window //= 2
                 continue
-            self._window = min(2 * self._window, WINDOW)  # what was too much then may be little now
             yield from logs
             first = until + 1
 

@@ -17,6 +17,7 @@ from clearwatt.chain.deployment import Deployment, Schedule, unpack_grid
 from clearwatt.chain.events import EventReader
 from clearwatt.chain.node import ErrorBook, Reference, block, checksum, latest, node_errors
 from clearwatt.clearing.auction import Auction, Claim
+from clearwatt.errors import UserError
 from clearwatt.grid import Grid
 
 WATCHED = ("Registry", "Market", "Settlement")
@@ -105,7 +106,10 @@ class MarketView:
 
 
 class MarketClient:
-    """The typed way to a deployed market."""
+    """The typed way to a deployed market.
+
+    Raises UserError if the market is not on this chain, NodeError if the node does not answer.
+    """
 
     def __init__(self, web3: Web3, deployment: Deployment) -> None:
         self.web3 = web3
@@ -123,7 +127,14 @@ class MarketClient:
 
     def _contract(self, name: str) -> Contract:
         deployed = self.deployment[name]
-        return self.web3.eth.contract(address=checksum(deployed.address), abi=deployed.abi)
+        contract = self.web3.eth.contract(address=checksum(deployed.address), abi=deployed.abi)
+        with node_errors():
+            if not self.web3.eth.get_code(contract.address):
+                raise UserError(
+                    f"there is no contract at {deployed.address}, where {name} should be: "
+                    "the deployment is of another chain, or the chain was started anew"
+                )
+        return contract
 
     def _read_rules(self) -> MarketRules:
         with node_errors(self.errors):
@@ -188,7 +199,7 @@ class MarketClient:
 
 
 def apply(view: MarketView, event: EventData) -> None:
-    """Enter one event. Raises ValueError for an event this version knows nothing of."""
+    """Enter one event. Raises UserError for an event this version knows nothing of."""
     match event["event"], event["args"]:
         case "MemberAdmitted", args:
             view.meters[args["member"]] = args["meter"]
@@ -208,13 +219,14 @@ def apply(view: MarketView, event: EventData) -> None:
             _,
         ):
             pass
-        case name, args:
-            number = args["auction"]
+        case name, {"auction": number, **args}:
             apply_to_auction(view.auctions.setdefault(number, AuctionView(number)), name, args)
+        case name, _:
+            raise _unknown(name)
 
 
 def apply_to_auction(auction: AuctionView, name: str, args: Any) -> None:
-    """Enter one event of one auction. Raises ValueError for an event this version knows nothing of."""
+    """Enter one event of one auction. Raises UserError for an event this version knows nothing of."""
     match name:
         case "BidPlaced":
             auction.bids[args["member"]] = Bid(args["member"], args["zone"], unpack_steps(args["steps"]))
@@ -234,7 +246,11 @@ def apply_to_auction(auction: AuctionView, name: str, args: Any) -> None:
         case "TokensDrawn":
             auction.drawn.add(args["member"])
         case _:
-            raise ValueError(f"unknown event {name}")
+            raise _unknown(name)
+
+
+def _unknown(name: str) -> UserError:
+    return UserError(f"the market speaks of {name}, which this version of clearwatt does not know")
 
 
 def _settled(args: Any) -> Settled:

@@ -60,11 +60,9 @@ class Sender:
         with node_errors(self._errors):
             if gas is None:
                 gas = self._estimate(function)
-            fees = self._fees()
-            transaction = function.build_transaction(
-                {"from": self._key.address, "nonce": self._next_nonce(), "gas": gas, **fees}
-            )
-            return self._submit(transaction)
+            terms = {"from": self._key.address, "gas": gas, "nonce": 0, **self._fees()}
+            # the nonce comes last: one that is taken and not used would hold up all that follow
+            return self._submit(function.build_transaction(terms) | {"nonce": self._next_nonce()})
 
     def _estimate(self, function: ContractFunction) -> int:
         estimate = function.estimate_gas({"from": self._key.address})

@@ -130,7 +130,7 @@ class Simulation:
         self._clock = Clock(self._client.web3)
         self._owner = Sender(self._client.web3, owner, self._client.errors)
         self._schedule = self._client.rules.schedule
-        options.folder.mkdir(parents=True, exist_ok=True)
+        _clear_folder(options.folder)
         self._database = f"sqlite:///{options.folder / 'statements.db'}"
         self._store = StatementStore(self._database, deployment["Settlement"].address)
         self.retailer = make_participant(self._client, options.seed, "retailer", 0, "none", -1)
@@ -328,6 +328,13 @@ class Simulation:
                 ("community", lambda rows: rows.sum(axis=0)),
             )
         )
+
+
+def _clear_folder(folder: Path) -> None:
+    """Nothing of an earlier run may stay: on a new chain its statements would carry valid signatures again."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("statements.db", "statements.db-wal", "statements.db-shm", "oracle.log"):
+        (folder / name).unlink(missing_ok=True)
 
 
 def _joined(audit: Audit, part: Callable) -> np.ndarray:  # type: ignore[type-arg]

@@ -7,9 +7,22 @@ anybody might have sent a false one first: whoever uses them checks the signatur
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import Column, Integer, LargeBinary, MetaData, String, Table, create_engine, event, select
+from sqlalchemy import (
+    Column,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    create_engine,
+    event,
+    make_url,
+    select,
+)
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.schema import CreateTable
 
 from clearwatt.errors import UserError
 
@@ -23,6 +36,7 @@ _statements = Table(
     Column("signature", LargeBinary(65), primary_key=True),
     Column("readings", LargeBinary, nullable=False),
 )
+_INSERTS = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
 class StoreError(Exception):
@@ -53,28 +67,30 @@ class StatementStore:
     def __init__(self, url: str, settlement: str) -> None:
         self._settlement = settlement
         try:
+            shown = make_url(url).render_as_string(hide_password=True)
+        except (ArgumentError, ValueError):
+            raise UserError("--statements does not name a database as sqlite:///statements.db does") from None
+        try:
             self._engine = _engine(url)
-            _metadata.create_all(self._engine)
+            with self._engine.begin() as connection:
+                connection.execute(CreateTable(_statements, if_not_exists=True))
         except (ArgumentError, NoSuchModuleError, ImportError) as error:
-            raise UserError(f"{url!r} does not name a database: {error}") from None
+            raise UserError(f"{shown} does not name a database: {error}") from None
         except SQLAlchemyError as error:
-            raise UserError(f"the database {url!r} cannot be opened: {error.__cause__ or error}") from None
+            raise UserError(f"the database {shown} cannot be opened: {_in_words(error)}") from None
 
     def add(self, statements: Iterable[Statement]) -> None:
         """Keep the statements; those already kept are left as they are. Raises StoreError."""
         rows = [{"settlement": self._settlement, **vars(statement)} for statement in statements]
+        if not rows:
+            return
+        # one statement of SQL, since another process may be adding the same
+        insert = _INSERTS[self._engine.dialect.name](_statements).on_conflict_do_nothing()
         try:
             with self._engine.begin() as connection:
-                for row in rows:
-                    if not self._known(connection, row):
-                        connection.execute(_statements.insert().values(row))
+                connection.execute(insert, rows)
         except SQLAlchemyError as error:
-            raise StoreError(str(error.__cause__ or error)) from error
-
-    def _known(self, connection, row) -> bool:  # type: ignore[no-untyped-def]
-        keys = list(_statements.primary_key.columns)
-        query = select(_statements.c.auction).where(*(column == row[column.name] for column in keys))
-        return connection.execute(query).first() is not None
+            raise StoreError(f"the statements were not stored: {_in_words(error)}") from error
 
     def of(self, auction: int) -> dict[str, list[Statement]]:
         """All statements kept for an auction, by member. Raises StoreError."""
@@ -88,7 +104,7 @@ class StatementStore:
                     statement = Statement(row.auction, row.member, row.readings, row.signature)
                     found.setdefault(row.member, []).append(statement)
         except SQLAlchemyError as error:
-            raise StoreError(str(error.__cause__ or error)) from error
+            raise StoreError(f"the statements cannot be read: {_in_words(error)}") from error
         return found
 
     def close(self) -> None:
@@ -97,6 +113,8 @@ class StatementStore:
 
 def _engine(url: str) -> Engine:
     engine = create_engine(url)
+    if engine.dialect.name not in _INSERTS:
+        raise ArgumentError(f"{engine.dialect.name} is none of {', '.join(_INSERTS)}")
     if engine.dialect.name == "sqlite":
         # meters write while the oracle reads: a write-ahead log lets both, and a wait beats an error
         event.listen(engine, "connect", _prepare_sqlite)
@@ -104,5 +122,9 @@ def _engine(url: str) -> Engine:
 
 
 def _prepare_sqlite(connection, _record) -> None:  # type: ignore[no-untyped-def]
-    connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA busy_timeout=10000")
+    connection.execute("PRAGMA journal_mode=WAL")
+
+
+def _in_words(error: SQLAlchemyError) -> str:
+    return " ".join(str(error.__cause__ or error).split())

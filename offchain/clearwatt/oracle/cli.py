@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from clearwatt.oracle.daemon import Oracle
 
 KEY_VARIABLE = "CLEARWATT_ORACLE_KEY"
+KEY_FILE_VARIABLE = f"{KEY_VARIABLE}_FILE"
+LONGEST_POLL_SECONDS = 3600
 
 
 def _options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -69,8 +71,10 @@ def run(rpc: str, deployment: Path, statements: str, poll: float, batch: int, dr
     """
     from clearwatt.oracle.daemon import Settings
 
-    if poll < 0 or batch < 1:
-        raise UserError("--poll must not be negative and --batch must be at least 1")
+    if not 0 <= poll <= LONGEST_POLL_SECONDS:
+        raise UserError(f"--poll {poll:g} is not between 0 and {LONGEST_POLL_SECONDS} seconds")
+    if batch < 1:
+        raise UserError(f"--batch {batch}: a transaction settles at least 1 member")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     key = load_key()
     if key is None:
@@ -105,12 +109,15 @@ def _oracle(
 ) -> "Oracle":
     from clearwatt.chain.deployment import read_deployment
     from clearwatt.chain.market import MarketClient
-    from clearwatt.chain.node import connect
+    from clearwatt.chain.node import NodeError, Refused, connect
     from clearwatt.metering.statements import StatementStore
     from clearwatt.oracle.daemon import Oracle
 
     market = read_deployment(deployment)
-    client = MarketClient(connect(rpc, market.chain_id), market)
+    try:
+        client = MarketClient(connect(rpc, market.chain_id), market)
+    except (NodeError, Refused) as error:
+        raise UserError(f"the market of {deployment} cannot be read: {error}") from None
     store = StatementStore(statements, market["Settlement"].address)
     return Oracle(client, store, key, settings)
 
@@ -120,17 +127,24 @@ def load_key() -> "LocalAccount | None":
     from eth_account import Account
 
     text = os.environ.get(KEY_VARIABLE)
-    path = os.environ.get(f"{KEY_VARIABLE}_FILE")
+    path = os.environ.get(KEY_FILE_VARIABLE)
     if text and path:
-        raise UserError(f"set {KEY_VARIABLE} or {KEY_VARIABLE}_FILE, not both")
+        raise UserError(f"set {KEY_VARIABLE} or {KEY_FILE_VARIABLE}, not both")
     if path:
-        try:
-            text = Path(path).read_text()
-        except OSError as error:
-            raise UserError(f"{KEY_VARIABLE}_FILE: {error}") from None
-    if not text:
+        text = _read_key_file(Path(path))
+    elif not text:
         return None
     try:
         return Account.from_key(text.strip())
     except Exception:  # eth-keys raises several kinds, some of them with the key in their text
-        raise UserError(f"{KEY_VARIABLE} is not a private key (0x and 64 hex digits)") from None
+        source = KEY_FILE_VARIABLE if path else KEY_VARIABLE
+        raise UserError(f"{source} holds no private key (0x and 64 hex digits)") from None
+
+
+def _read_key_file(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii")
+    except OSError as error:
+        raise UserError(f"{KEY_FILE_VARIABLE}: {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{KEY_FILE_VARIABLE}: {path} holds no text") from None

@@ -8,7 +8,9 @@ done any more.
 import logging
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +20,7 @@ from web3.contract.contract import ContractFunction
 
 from clearwatt.chain import codec, typed_data
 from clearwatt.chain.market import AuctionView, MarketClient, MarketRules, MarketView
-from clearwatt.chain.node import NodeError, Refused
+from clearwatt.chain.node import NodeError, NodeRefused, Refused
 from clearwatt.chain.sender import Sender
 from clearwatt.chain.typed_data import Evidence
 from clearwatt.clearing.equilibrium import check_claim, claim_of
@@ -26,7 +28,6 @@ from clearwatt.clearing.tree import clear
 from clearwatt.metering.statements import Statement, StatementStore, StoreError
 from clearwatt.oracle.balancing import imbalance_prices
 from clearwatt.oracle.decisions import (
-    Action,
     Clear,
     Decision,
     DrawTokens,
@@ -42,6 +43,9 @@ log = logging.getLogger(__name__)
 
 MAX_BACKOFF_SECONDS = 60.0
 
+HALF_CURVE_ORDER = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0
+"""Of secp256k1. Every signature has a twin with s above it, which the contracts take no notice of."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -54,6 +58,14 @@ class Settings:
     poll_seconds: float = 12.0
     batch: int = 25
     draw_tokens: bool = True
+
+
+@dataclass(frozen=True)
+class Setback:
+    """An auction in which nothing could be done: left alone for some seconds, until then (monotonic time)."""
+
+    seconds: float
+    until: float
 
 
 class Oracle:
@@ -70,7 +82,10 @@ class Oracle:
         self._key = key
         self._settings = settings
         self._sender = Sender(client.web3, key, client.errors) if key else None
+        self._view: MarketView | None = None
         self._finished: set[int] = set()
+        self._setbacks: dict[int, Setback] = {}
+        self._reported: set[Statement] = set()
         self._stopping = threading.Event()
 
     # ------------------------------------------------------------ running
@@ -79,12 +94,12 @@ class Oracle:
         """Cycle until stopped by SIGINT or SIGTERM; a node or database that is away is waited for."""
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._stop)
-        pause = self._settings.poll_seconds
+        pause = 0.0
         while not self._stopping.wait(pause):
             try:
                 busy = self.cycle()
             except (NodeError, StoreError) as error:
-                pause = min(max(2 * pause, 1.0), MAX_BACKOFF_SECONDS)
+                pause = _longer(pause)
                 log.warning("%s; next try in %.0f s", error, pause)
             else:
                 pause = 0.0 if busy else self._settings.poll_seconds
@@ -96,27 +111,55 @@ class Oracle:
 
     def cycle(self) -> bool:
         """Do the next thing for every auction. Returns whether anything was done. Raises NodeError, StoreError."""
-        busy = False
-        for decision in self.decisions():
-            if decision.finished:
-                self._finished.add(decision.auction)
-            elif decision.action and self._sender and not self._stopping.is_set():
-                busy |= self._attempt(decision)
-        return busy
+        return any([self._step(number) for number in sorted(self._refresh().auctions)])
 
     def decisions(self) -> list[Decision]:
         """What there is to do now, auction by auction. Raises NodeError, StoreError."""
-        view = self._client.view()
-        self._forget_if_undone(view)
-        return [
-            self._decide(view, auction)
-            for number, auction in sorted(view.auctions.items())
-            if number not in self._finished
-        ]
+        view = self._refresh()
+        return [self._decide(view, auction) for _, auction in sorted(view.auctions.items())]
 
-    def _forget_if_undone(self, view: MarketView) -> None:
-        """A chain that changed its past may have undone what was finished."""
-        self._finished &= view.auctions.keys()
+    def _refresh(self) -> MarketView:
+        view = self._client.view()
+        if view is not self._view:  # the chain changed its past, and may have undone what was finished
+            self._view = view
+            self._finished.clear()
+        return view
+
+    def _step(self, number: int) -> bool:
+        """Decide by the newest block, since others act too, and do it. Returns whether anything was done."""
+        if number in self._finished or self._stopping.is_set() or self._is_held_back(number):
+            return False
+        view = self._refresh()
+        auction = view.auctions.get(number)
+        if auction is None:
+            return False
+        try:
+            decision = self._decide(view, auction)
+            done = self._act(view, auction, decision)
+        except (NodeRefused, Refused) as refusal:
+            return self._set_back(number, str(refusal))
+        except (NodeError, StoreError):
+            raise
+        except Exception as error:
+            # a fault of ours in one auction; the others have a right to be served
+            log.exception("auction %d", number)
+            return self._set_back(number, repr(error))
+        if done:
+            self._setbacks.pop(number, None)
+        if decision.finished:
+            self._finished.add(number)
+        return done
+
+    def _is_held_back(self, number: int) -> bool:
+        return number in self._setbacks and time.monotonic() < self._setbacks[number].until
+
+    def _set_back(self, number: int, why: str) -> bool:
+        """Somebody was faster, or something is wrong: say it, and leave the auction alone for a while."""
+        before = self._setbacks.get(number, Setback(0.0, 0.0))
+        pause = _longer(before.seconds)
+        self._setbacks[number] = Setback(pause, time.monotonic() + pause)
+        log.warning("auction %d: %s; next try in %.0f s", number, why, pause)
+        return False
 
     def _decide(self, view: MarketView, auction: AuctionView) -> Decision:
         decision = decide(
@@ -128,17 +171,6 @@ class Oracle:
         if isinstance(decision.action, DrawTokens) and not self._settings.draw_tokens:
             return Decision(decision.auction, "settled; tokens are left to their owners", finished=True)
         return decision
-
-    def _attempt(self, decision: Decision) -> bool:
-        """Do it, unless the chain refuses: then somebody was faster, or something is wrong and is said."""
-        assert decision.action
-        log.info("auction %d: %s", decision.auction, decision.reason)
-        try:
-            self._perform(decision.action)
-        except Refused as refusal:
-            log.warning("auction %d: the chain refused: %s", decision.auction, refusal)
-            return False
-        return True
 
     # ------------------------------------------------------------ statements
 
@@ -154,20 +186,24 @@ class Oracle:
         return found
 
     def _is_genuine(self, view: MarketView, statement: Statement) -> bool:
+        """Whether the Settlement contract will take it. A fault is told once, not in every cycle."""
+        fault = self._fault(view, statement)
+        if fault and statement not in self._reported:
+            self._reported.add(statement)
+            log.warning("auction %d: a statement for %s %s", statement.auction, statement.member, fault)
+        return not fault
+
+    def _fault(self, view: MarketView, statement: Statement) -> str:
         try:
             readings = codec.unpack_readings(statement.readings)
             signer = typed_data.signer_of(self._statement_message(statement, readings), statement.signature)
         except Exception as error:  # whatever a stranger stored: eth-account raises many kinds
-            log.warning(
-                "auction %d: malformed statement for %s: %s", statement.auction, statement.member, error
-            )
-            return False
-        genuine = signer == view.meters.get(statement.member)
-        if not genuine:
-            log.warning(
-                "auction %d: a statement for %s is not its meter's", statement.auction, statement.member
-            )
-        return genuine and len(readings) == self._client.rules.schedule.slots
+            return f"is malformed: {error}"
+        if len(readings) != self._client.rules.schedule.slots:
+            return f"has {len(readings)} readings, not {self._client.rules.schedule.slots}"
+        if not _chain_takes(statement.signature):
+            return "has a signature in a form that the chain does not take"
+        return "" if signer == view.meters.get(statement.member) else "is not its meter's"
 
     def _statement_message(self, statement: Statement, readings: Sequence[int]) -> typed_data.TypedData:
         deployment = self._client.deployment
@@ -181,10 +217,12 @@ class Oracle:
 
     # ------------------------------------------------------------ actions
 
-    def _perform(self, action: Action) -> None:
-        view = self._client.view()
-        auction = view.auctions[action.auction]
-        match action:
+    def _act(self, view: MarketView, auction: AuctionView, decision: Decision) -> bool:
+        """Returns whether anything was done. Raises Refused, NodeError."""
+        if decision.action is None or self._sender is None:
+            return False
+        log.info("auction %d: %s", auction.number, decision.reason)
+        match decision.action:
             case Clear():
                 self._send("cleared", self._clearing(auction))
             case PostImbalance():
@@ -194,14 +232,42 @@ class Oracle:
                 self._send("fallback prices posted", self._client.post_fallback(auction))
             case Settle(members=members, evidence=evidence):
                 statements = self._statements(view, auction) if evidence is Evidence.METER else {}
-                for group in _batches(members, self._settings.batch):
-                    self._send(f"{len(group)} members settled", self._settlement(auction, group, statements))
+                self._send_for_all(
+                    "settled", members, lambda group: self._settlement(auction, group, statements)
+                )
             case DrawTokens(members=members):
-                for group in _batches(members, self._settings.batch):
-                    self._send(f"tokens of {len(group)} members drawn", self._tokens(auction, group))
+                self._send_for_all("given tokens", members, lambda group: self._tokens(auction, group))
             case Release(members=members):
-                for member in members:
-                    self._send(f"lock of {member} released", self._client.release(auction.number, member))
+                self._send_for_all(
+                    "released", members, lambda group: self._client.release(auction.number, group[0]), size=1
+                )
+        return True
+
+    def _send_for_all(
+        self,
+        done: str,
+        members: Sequence[str],
+        call: Callable[[Sequence[str]], ContractFunction],
+        size: int = 0,
+    ) -> None:
+        """In batches; one that is refused is tried member by member, so that nobody stands in the others' way.
+
+        Raises Refused if some members were refused, after the others have been served.
+        """
+        waiting = deque(_batches(members, size or self._settings.batch))
+        refusals: list[str] = []
+        while waiting and not self._stopping.is_set():
+            group = waiting.popleft()
+            try:
+                self._send(f"{len(group)} members {done}", call(group))
+            except (Refused, NodeRefused) as refusal:
+                if len(group) == 1:
+                    refusals.append(f"{group[0]} not {done}: {refusal}")
+                else:
+                    log.info("%d members not %s: %s; trying one by one", len(group), done, refusal)
+                    waiting.extendleft(reversed(list(_batches(group, 1))))
+        if refusals:
+            raise Refused("", {}, "; ".join(refusals))
 
     def _send(self, done: str, function: ContractFunction) -> None:
         assert self._sender
@@ -289,6 +355,16 @@ def positions_of(auction: AuctionView, client: MarketClient) -> dict[str, codec.
             cash += fill * result.prices[bid.zone][step.slot]
         positions[bid.member] = codec.Position(bid.zone, cash, tuple(per_slot))
     return positions
+
+
+def _chain_takes(signature: bytes) -> bool:
+    """Whether OpenZeppelin's ECDSA reads this signature: 65 bytes, s in the lower half, v as 27 or 28."""
+    s, v = int.from_bytes(signature[32:64], "big"), signature[-1:]
+    return len(signature) == 65 and s <= HALF_CURVE_ORDER and v in (b"\x1b", b"\x1c")
+
+
+def _longer(pause: float) -> float:
+    return min(max(2 * pause, 1.0), MAX_BACKOFF_SECONDS)
 
 
 def _delivery(member: str, position: bytes, statement: Statement | None) -> tuple[Any, ...]:

@@ -134,15 +134,16 @@ def _without_imbalance_prices(
 def _unsettled(view: AuctionView, rules: MarketRules, now: int, statements: Statements) -> Decision:
     number = view.number
     reported = tuple(member for member in view.unsettled if member in statements)
+    silent = tuple(member for member in view.unsettled if member not in statements)
+    deadline = rules.schedule.substitute_deadline(number)
+    if silent and now >= deadline:
+        # before those with a statement: should one of these be refused, the silent ones need not wait for it
+        reason = f"{len(silent)} meters stayed silent: deemed readings"
+        return Decision(number, reason, Settle(number, silent, Evidence.DEEMED))
     if reported:
         reason = f"{len(reported)} of {len(view.unsettled)} unsettled members have a statement"
         return Decision(number, reason, Settle(number, reported, Evidence.METER))
-    deadline = rules.schedule.substitute_deadline(number)
-    if now >= deadline:
-        silent = tuple(view.unsettled)
-        reason = f"{len(silent)} meters stayed silent: deemed readings"
-        return Decision(number, reason, Settle(number, silent, Evidence.DEEMED))
-    return Decision(number, f"waiting for {len(view.unsettled)} statements, at most {deadline - now} s more")
+    return Decision(number, f"waiting for {len(silent)} statements, at most {deadline - now} s more")
 
 
 def _settled(view: AuctionView) -> Decision:

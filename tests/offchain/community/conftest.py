@@ -10,7 +10,6 @@ from clearwatt.bids import Bid
 from clearwatt.clearing.auction import Auction
 from clearwatt.clearing.tree import clear
 from clearwatt.community.agents import member_steps, retailer_steps
-from clearwatt.oracle.balancing import imbalance_prices
 from clearwatt.community.outcome import Check, DayOutcome, ForecastScore, GasUse, MemberInfo
 from clearwatt.community.scenario import (
     SLOT_SECONDS,
@@ -24,6 +23,7 @@ from clearwatt.community.tariff import Tariff
 from clearwatt.forecast.scores import score
 from clearwatt.forecast.seasonal import likely_range, persistence, seven_day_mean
 from clearwatt.grid import Grid, Line
+from clearwatt.oracle.balancing import imbalance_prices
 
 RETAILER, PRODUCER, CONSUMER = (f"0x{number:040x}" for number in (1, 2, 3))
 PRICE_BOUND = 400_000
@@ -60,9 +60,7 @@ def simulated_day(community: Community, day: int, tariff: Tariff, slots_per_auct
     readings = community.net(day)
     deviations = readings - np.stack([positions[member.address] for member in members])
     zones = [member.zone for member in members]
-    surplus, shortage = imbalance_prices(
-        prices, deviations, zones, tariff.import_price, tariff.export_price
-    )
+    surplus, shortage = imbalance_prices(prices, deviations, zones, tariff.import_price, tariff.export_price)
     money, network_income = _settled(members, prices, surplus, shortage, positions, readings)
     injected = int(np.maximum(readings, 0).sum())
     addresses = [member.address for member in members]

@@ -23,7 +23,10 @@ IMPORT, EXPORT = (30,), (8,)
 )
 def test_imbalance_prices__one_zone__levied_on_those_that_caused_it(price, deviations, surplus, shortage):
     prices, moved = np.array([[price]]), np.array(deviations)[:, None]
-    assert [side.item() for side in imbalance_prices(prices, moved, [0, 0], IMPORT, EXPORT)] == [surplus, shortage]
+    assert [side.item() for side in imbalance_prices(prices, moved, [0, 0], IMPORT, EXPORT)] == [
+        surplus,
+        shortage,
+    ]
 
 
 @given(
