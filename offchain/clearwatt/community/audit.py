@@ -109,7 +109,8 @@ class Audit:
         party = checksum(self._client.rules.balancing_party)
         earned: dict[str, int] = {}
         for account, (balance, _, debt) in self.balances.items():
-            claim = self._client.vault.functions.claimOf(account).call()
+            with node_errors():
+                claim = self._client.vault.functions.claimOf(account).call()
             earned[account] = earned.get(account, 0) + balance - self.deposited.get(account, 0) - debt + claim
             earned[party] = earned.get(party, 0) + debt - claim
         return {account: Money(amount) for account, amount in earned.items()}

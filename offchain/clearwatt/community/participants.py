@@ -14,7 +14,7 @@ from web3.contract.contract import ContractFunction
 from clearwatt.bids import Step, pack_steps
 from clearwatt.chain import codec, typed_data
 from clearwatt.chain.market import MarketClient
-from clearwatt.chain.node import checksum
+from clearwatt.chain.node import checksum, node_errors
 from clearwatt.chain.sender import Receipt, Sender
 from clearwatt.metering.statements import Statement
 
@@ -95,7 +95,8 @@ def send_all(sender: Sender, calls: Iterable[ContractFunction], gas: int) -> Non
 def retire_all(client: MarketClient, participant: Participant, ids: Sequence[int], purpose: str) -> None:
     """The participant retires all it holds of these tokens, for itself."""
     owner = checksum(participant.address)
-    balances = client.token.functions.balanceOfBatch([owner] * len(ids), list(ids)).call()
+    with node_errors(client.errors):
+        balances = client.token.functions.balanceOfBatch([owner] * len(ids), list(ids)).call()
     held = [(token, amount) for token, amount in zip(ids, balances, strict=True) if amount]
     if held:
         tokens, amounts = map(list, zip(*held, strict=True))

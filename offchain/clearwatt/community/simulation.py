@@ -22,7 +22,7 @@ from clearwatt.chain.deployment import (
     write_deployment,
 )
 from clearwatt.chain.market import AuctionView, MarketClient
-from clearwatt.chain.node import checksum, connect, latest
+from clearwatt.chain.node import checksum, connect, latest, node_errors
 from clearwatt.chain.sender import Sender
 from clearwatt.community.agents import member_steps, retailer_steps
 from clearwatt.community.audit import Audit
@@ -181,9 +181,9 @@ class Simulation:
     def _admit(self) -> None:
         """The owner admits and funds everybody; the oracle gets ether to send transactions with."""
         client, owner = self._client, self._owner
-        euro = client.web3.eth.contract(
-            address=client.vault.functions.token().call(), abi=client.deployment["TestEuro"].abi
-        )
+        with node_errors():
+            address = client.vault.functions.token().call()
+        euro = client.web3.eth.contract(address=address, abi=client.deployment["TestEuro"].abi)
         everybody = [self.retailer, *self.members]
         total = (RETAILER_DEPOSIT + MEMBER_DEPOSIT * len(self.members)) * TOKEN_UNIT
         owner.send(euro.functions.mint(owner.address, total))
@@ -332,9 +332,12 @@ class Simulation:
 
 def _clear_folder(folder: Path) -> None:
     """Nothing of an earlier run may stay: on a new chain its statements would carry valid signatures again."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in ("statements.db", "statements.db-wal", "statements.db-shm", "oracle.log"):
-        (folder / name).unlink(missing_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in ("statements.db", "statements.db-wal", "statements.db-shm", "oracle.log"):
+            (folder / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise UserError(f"{error.filename}: {error.strerror}") from None
 
 
 def _joined(audit: Audit, part: Callable) -> np.ndarray:  # type: ignore[type-arg]

@@ -10,6 +10,7 @@ from clearwatt.community.indicators import (
     gas_cost,
     imbalance,
     line_use,
+    mean_prices,
     measured_flows,
     recheck,
     self_use,
@@ -17,7 +18,7 @@ from clearwatt.community.indicators import (
 )
 from clearwatt.community.outcome import Check, DayOutcome
 from clearwatt.grid import NO_LIMIT
-from clearwatt.units import currency
+from clearwatt.units import currency, per_kwh
 
 MINUS = "\N{MINUS SIGN}"
 
@@ -180,7 +181,8 @@ def _money_tiles(outcome: DayOutcome) -> tuple[Tile, ...]:
     every = bills(outcome)
     saving, retail = sum(bill.saving for bill in every), sum(bill.without_market for bill in every)
     better, worse = sum(bill.saving > 0 for bill in every), sum(bill.saving < 0 for bill in every)
-    relative = f"{percent(saving, retail)} of its retail bill" if retail > 0 else "against retail tariffs"
+    paid = f"{money(outcome, retail - saving)} instead of {money(outcome, retail)}"
+    relative = f"{percent(saving, retail)}: {paid}" if retail > 0 else f"it paid {paid}"
     return (
         Tile("Saved by the community", money(outcome, saving), relative),
         Tile("Members better off", f"{better} of {len(every)}", f"{worse} worse off"),
@@ -202,6 +204,12 @@ def _energy_tiles(outcome: DayOutcome) -> tuple[Tile, ...]:
             f"{percent(own.alone, own.consumption)} with each member on its own",
         ),
         Tile(
+            "Self-consumption when shared",
+            percent(own.pooled, own.generation),
+            f"{percent(own.alone, own.generation)} with each member on its own",
+        ),
+        _price_tile(outcome),
+        Tile(
             "Deviations from contracts",
             kwh(off.surplus.sum() + off.shortage.sum()),
             f"cost members {money(outcome, int(off.cost.sum()))}",
@@ -212,14 +220,30 @@ def _energy_tiles(outcome: DayOutcome) -> tuple[Tile, ...]:
     )
 
 
+def _price_tile(outcome: DayOutcome) -> Tile:
+    means = [mean for mean in mean_prices(outcome) if mean is not None]
+    if not means:
+        return Tile("Price per kWh", "none", "nothing was traded")
+    low, high = price(outcome, per_kwh(min(means)), 3), price(outcome, per_kwh(max(means)), 3)
+    return Tile("Price per kWh", f"{low} to {high}", "means of the slots, weighted by volume")
+
+
 def _chain_tiles(outcome: DayOutcome) -> tuple[Tile, ...]:
     gas, checks = gas_bill(outcome), all_checks(outcome)
-    cost = gas_cost(outcome, gas.total / max(gas.members, 1))
+    each = gas.total / max(gas.members, 1)
+    cost = gas_cost(outcome, each)
+    assumed = f"{each:,.0f} gas a day, at {outcome.gas_price_gwei:g} gwei"
+    issued, retired = sum(outcome.tokens_issued.values()), sum(outcome.tokens_retired.values())
     return (
+        Tile("Energy tokens issued", kwh(issued), f"{kwh(retired)} retired for members' own use"),
         Tile(
             "Gas per bid step", f"{gas.all_in / max(gas.steps, 1):,.0f}", "bidding, clearing and settlement"
         ),
-        Tile("Chain cost per member", price(outcome, cost, 3), f"a day, at {outcome.gas_price_gwei:g} gwei"),
+        Tile(
+            "Chain cost per member",
+            price(outcome, cost, 3),
+            f"{each:,.0f} gas a day, at {outcome.gas_price_gwei:g} gwei",
+        ),
         Tile(
             "Checks that hold", f"{sum(check.ok for check in checks)} of {len(checks)}", "listed at the end"
         ),
