@@ -31,7 +31,7 @@ def main() -> None:
     accounts = ape.accounts.test_accounts
     with ape.networks.parse_network_choice("ethereum:local:foundry"):
         measured = [profile(project, ape.chain, accounts, shape, progress.print) for shape in SHAPES]
-    Console().print(table_of(measured))
+    Console(width=120).print(table_of(measured))
 
 
 def table_of(measured: list[GasProfile]) -> Table:

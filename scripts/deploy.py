@@ -1,6 +1,7 @@
 """`ape run deploy --network ...`: deploy a market and note where it lives in deployments/<network>.json."""
 
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 import click
@@ -29,8 +30,21 @@ def cli(account: Any, config: Path, output: Path | None) -> None:
     target = output or ROOT / "deployments" / f"{network}.json"
     try:
         market = read_market_config(config, owner=account.address, now=chain.pending_timestamp)
+        require_writable(target)
     except UserError as error:
         raise click.ClickException(str(error)) from None
     deployer = MarketDeployer(project, account, click.echo)
     write_deployment(deployer.deploy(market, network, networks.provider.chain_id), target)
     click.echo(f"deployed on {network}: {target}")
+
+
+def require_writable(target: Path) -> None:
+    """Raise UserError before anything is paid for, not after."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with NamedTemporaryFile(dir=target.parent):
+            pass
+    except OSError as error:
+        raise UserError(f"{target} cannot be written: {error.strerror}") from None
+    if target.is_dir():
+        raise UserError(f"{target} cannot be written: it is a folder")

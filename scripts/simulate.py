@@ -18,6 +18,7 @@ from clearwatt.community.scenario import Community, load_community, parse_day
 from clearwatt.community.simulation import Options, Simulation, market_config
 from clearwatt.community.tariff import DEFAULT_EXPORT, DEFAULT_IMPORT, Tariff
 from clearwatt.errors import UserError
+from clearwatt.metering.statements import StoreError
 from clearwatt.units import ticks_from_per_kwh
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -75,7 +76,7 @@ def cli(
         options = Options(parse_day(day), slots_per_auction, seed, tariff, output, gas_price, ether_price)
         community = load_community(members, seed, line_limit, ticks_from_per_kwh(line_fee))
         simulate(community, options)
-    except (UserError, NodeError, Refused) as error:
+    except (UserError, NodeError, Refused, StoreError) as error:
         raise click.ClickException(str(error)) from None
 
 

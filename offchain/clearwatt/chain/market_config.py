@@ -3,8 +3,9 @@
 See `deployments/market.example.yaml`, which explains every key.
 """
 
+import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -36,19 +37,41 @@ def read_market_config(path: Path, owner: str, now: int) -> MarketConfig:
     Raises FileError with what is wrong and where.
     """
     try:
-        document = yaml.safe_load(path.read_text())
+        document = _load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise FileError(f"{path}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise FileError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
+        raise FileError(f"{path} is not YAML of plain values: {' '.join(str(error).split())}") from None
     try:
         return config_from_document(document, owner, now)
     except FileError as error:
         raise FileError(f"{path}: {error}") from None
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML's reader, but each key once: of two the first would be lost without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        names = [str(key.value) for key, _ in node.value]
+        twice = [name for name in names if names.count(name) > 1]
+        if twice:
+            raise ValueError(f"the key {shown(twice[0])} appears twice in one object")
+        return super().construct_mapping(node, deep)
+
+
+def _load(text: str) -> Any:
+    """The YAML document as JSON would have it, times as text. Raises ValueError, TypeError for anything else."""
+    return json.loads(json.dumps(yaml.load(text, _Loader), default=_as_text))
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, date):
+        return value.isoformat()
+    raise TypeError(f"a {type(value).__name__} has no meaning here")
+
+
 def config_from_document(document: Any, owner: str, now: int) -> MarketConfig:
-    """As `read_market_config`, from what YAML made of the file."""
+    """As `read_market_config`, from the file's content as plain values."""
     top = object_at(
         document,
         "the market",
@@ -57,8 +80,12 @@ def config_from_document(document: Any, owner: str, now: int) -> MarketConfig:
     )
     accounts = object_at(top["accounts"], "accounts", ("balancing_party", "network"), ("owner",))
     oracles = object_at(top["oracles"], "oracles", ("signers", "threshold"))
-    signers = array_at(oracles["signers"], "oracles: signers", "a list of addresses")
+    signers = _signers(array_at(oracles["signers"], "oracles: signers", "a list of addresses"))
     prices = _integers(top.get("prices", {}), "prices", PRICES, INT24_MIN, INT24_MAX)
+    if prices["min"] > prices["max"]:
+        raise FileError(f"prices: min {prices['min']} is above max {prices['max']}")
+    if prices["imbalance_margin"] < 0:
+        raise FileError(f"prices: imbalance_margin {prices['imbalance_margin']} is negative")
     collateral = object_at(top.get("collateral", {}), "collateral", (), ("token", "decimals"))
     return MarketConfig(
         schedule=_schedule(top.get("schedule", {}), now),
@@ -66,8 +93,8 @@ def config_from_document(document: Any, owner: str, now: int) -> MarketConfig:
         owner=_address(accounts.get("owner", owner), "accounts: owner"),
         balancing_party=_address(accounts["balancing_party"], "accounts: balancing_party"),
         network_account=_address(accounts["network"], "accounts: network"),
-        signers=tuple(_address(signer, f"oracles: signers[{i}]") for i, signer in enumerate(signers)),
-        threshold=integer_at(oracles["threshold"], "oracles: threshold", 1, max(len(signers), 1)),
+        signers=signers,
+        threshold=integer_at(oracles["threshold"], "oracles: threshold", 1, len(signers)),
         min_price=prices["min"],
         max_price=prices["max"],
         imbalance_margin=prices["imbalance_margin"],
@@ -77,29 +104,44 @@ def config_from_document(document: Any, owner: str, now: int) -> MarketConfig:
     )
 
 
+def _signers(values: list[Any]) -> tuple[str, ...]:
+    if not values:
+        raise FileError("oracles: signers: nobody could sign")
+    signers = tuple(_address(value, f"oracles: signers[{i}]") for i, value in enumerate(values))
+    for i, signer in enumerate(signers):
+        if signer in signers[:i]:
+            raise FileError(f"oracles: signers[{i}] {signer} is named twice")
+    return signers
+
+
 def _schedule(value: Any, now: int) -> Schedule:
     entries = object_at(value, "schedule", (), ("genesis", *TIMES))
     times = _integers({k: v for k, v in entries.items() if k != "genesis"}, "schedule", TIMES, 0, 2**31)
     if not 1 <= times["slots"] <= 96:
         raise FileError(f"schedule: slots {times['slots']} is not between 1 and 96")
-    if times["slot_seconds"] < 1:
-        raise FileError("schedule: slot_seconds must be at least 1")
+    for name in ("slot_seconds", "clearing_window"):
+        if times[name] < 1:
+            raise FileError(f"schedule: {name} must be at least 1")
     genesis = _genesis(entries.get("genesis", "next midnight"), now + times["gate_lead"])
     if genesis % times["slot_seconds"]:
         raise FileError(f"schedule: genesis must be a whole number of slots of {times['slot_seconds']} s")
+    if genesis < times["gate_lead"] + times["horizon"]:
+        raise FileError(f"schedule: with genesis {genesis} bids would open before 1970")
     return Schedule(genesis=genesis, **times)
 
 
 def _genesis(value: Any, earliest: int) -> int:
     if value == "next midnight":
         return -(-earliest // DAY_SECONDS) * DAY_SECONDS
-    if isinstance(value, datetime):
-        return int((value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp())
     if type(value) is int and value > 0:
         return value
-    raise FileError(
-        f'schedule: genesis {value!r} is not a time; write 2030-01-01T00:00:00Z or "next midnight"'
-    )
+    try:
+        time = datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        raise FileError(
+            f'schedule: genesis {shown(value)} is not a time; write 2030-01-01T00:00:00Z or "next midnight"'
+        ) from None
+    return int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp())
 
 
 def _integers(value: Any, place: str, defaults: Mapping[str, int], least: int, most: int) -> dict[str, int]:
@@ -114,9 +156,14 @@ def _integers(value: Any, place: str, defaults: Mapping[str, int], least: int, m
 def _address(value: Any, place: str) -> str:
     # YAML reads 0x... without quotes as a number
     text = f"0x{value:040x}" if type(value) is int and 0 < value < 2**160 else value
-    if not isinstance(text, str) or not is_address(text):
-        raise FileError(f"{place} {shown(str(value))} is not an address, 0x and 40 hex digits")
-    return str(to_checksum_address(text))
+    if not isinstance(text, str) or not is_address(text) or int(text, 16) == 0:
+        raise FileError(
+            f"{place} {shown(str(value))} is not an address: 0x and 40 hex digits, not all of them 0"
+        )
+    checked = str(to_checksum_address(text))
+    if text not in (checked, text.lower()):
+        raise FileError(f"{place} {text} is mistyped: the case of its letters does not fit its digits")
+    return checked
 
 
 def _token(collateral: Mapping[str, Any]) -> str | None:

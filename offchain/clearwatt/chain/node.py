@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from json import JSONDecodeError
 from typing import Any
 
 import requests
@@ -91,24 +92,30 @@ def node_errors(errors: "ErrorBook | None" = None) -> Iterator[None]:
         yield
     except ContractLogicError as error:
         raise _refusal(error.data, str(error), errors) from None
-    except Web3RPCError as error:
+    except Web3Exception as error:
         data = _revert_data(error)
         if data is not None:
             raise _refusal(data, str(error), errors) from None
-        raise NodeRefused(f"the node refused: {_in_words(error)}") from None
+        raise NodeRefused(f"the node answered: {_in_words(error)}") from None
     except requests.ReadTimeout:
         raise NodeRefused(f"the node did not answer within {TIMEOUT_SECONDS} s") from None
-    except (requests.RequestException, Web3Exception, OSError, ValueError) as error:
+    except (OSError, JSONDecodeError, UnicodeDecodeError) as error:  # requests' own are OSErrors
         raise NodeError(f"the node does not answer: {_in_words(error)}") from None
 
 
-def _revert_data(error: Web3RPCError) -> str | None:
+def _revert_data(error: Web3Exception) -> str | None:
     """The bytes a contract reverted with, if that is what the error is about; nodes differ in where they put it."""
-    answer = (error.rpc_response or {}).get("error") or {}
-    data = answer.get("data") if isinstance(answer, dict) else None
+    data = _answer(error).get("data")
     if isinstance(data, dict):
         data = data.get("result") or data.get("data")
     return data if isinstance(data, str) and data.startswith("0x") else None
+
+
+def _answer(error: Exception) -> Any:
+    """What a node's error answer holds."""
+    response = error.rpc_response if isinstance(error, Web3RPCError) else None
+    answer = (response or {}).get("error")
+    return answer if isinstance(answer, dict) else {}
 
 
 def _refusal(data: Any, text: str, errors: "ErrorBook | None") -> Refused:
@@ -123,9 +130,8 @@ def _refusal(data: Any, text: str, errors: "ErrorBook | None") -> Refused:
 def _in_words(error: Exception) -> str:
     if type(error) is requests.ConnectionError:  # its own text is a nest of Python objects
         return "the connection failed"
-    if isinstance(error, Web3RPCError) and isinstance(error.rpc_response, dict):
-        return str(error.rpc_response["error"].get("message", error))
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    text = str(_answer(error).get("message", error))
+    return (text.splitlines() or [type(error).__name__])[0]
 
 
 class ErrorBook:

@@ -239,11 +239,7 @@ def _chain_tiles(outcome: DayOutcome) -> tuple[Tile, ...]:
         Tile(
             "Gas per bid step", f"{gas.all_in / max(gas.steps, 1):,.0f}", "bidding, clearing and settlement"
         ),
-        Tile(
-            "Chain cost per member",
-            price(outcome, cost, 3),
-            f"{each:,.0f} gas a day, at {outcome.gas_price_gwei:g} gwei",
-        ),
+        Tile("Chain cost per member", price(outcome, cost, 3), assumed),
         Tile(
             "Checks that hold", f"{sum(check.ok for check in checks)} of {len(checks)}", "listed at the end"
         ),

@@ -111,7 +111,10 @@ class Oracle:
 
     def cycle(self) -> bool:
         """Do the next thing for every auction. Returns whether anything was done. Raises NodeError, StoreError."""
-        return any([self._step(number) for number in sorted(self._refresh().auctions)])
+        busy = False
+        for number in sorted(self._refresh().auctions):
+            busy |= self._step(number)
+        return busy
 
     def decisions(self) -> list[Decision]:
         """What there is to do now, auction by auction. Raises NodeError, StoreError."""
@@ -144,8 +147,7 @@ class Oracle:
             # a fault of ours in one auction; the others have a right to be served
             log.exception("auction %d", number)
             return self._set_back(number, repr(error))
-        if done:
-            self._setbacks.pop(number, None)
+        self._setbacks.pop(number, None)
         if decision.finished:
             self._finished.add(number)
         return done

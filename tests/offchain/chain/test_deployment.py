@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -57,7 +58,13 @@ def test_grid__extremes__there_and_back() -> None:
 
 def deployment() -> Deployment:
     contracts = {
-        name: Deployed("0x" + 40 * str(block), (1, "two", [3]), "0x" + 64 * "a", block, [{"name": name}])
+        name: Deployed(
+            "0x" + 40 * str(block),
+            (1, "two", [3]),
+            "0x" + 64 * "a",
+            block,
+            [{"type": "constructor", "name": name}],
+        )
         for block, name in enumerate(CONTRACTS, start=2)
     }
     return Deployment("devnet", 31338, {"name": "solc", "version": "0.8.30"}, "ab" * 32, contracts)
@@ -92,6 +99,27 @@ def test_read_deployment__something_else__says_so(tmp_path: Path, text: str) -> 
     path = tmp_path / "devnet.json"
     path.write_text(text)
     with pytest.raises(UserError, match="is not a deployment file"):
+        read_deployment(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"address": "0x12"}, "Market has the address '0x12'"),
+        ({"block": -1}, "Market has the block -1"),
+        ({"block": "7"}, "Market has the block '7'"),
+        ({"abi": [{"name": "bid"}]}, "Market has no ABI"),
+    ],
+    ids=["address", "block below zero", "block no number", "abi"],
+)
+def test_read_deployment__entry_makes_no_sense__says_which(
+    tmp_path: Path, change: dict[str, Any], sentence: str
+) -> None:
+    path = tmp_path / "devnet.json"
+    contracts = deployment().contracts
+    contracts["Market"] = replace(contracts["Market"], **change)
+    write_deployment(replace(deployment(), contracts=contracts), path)
+    with pytest.raises(UserError, match=sentence):
         read_deployment(path)
 
 
