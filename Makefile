@@ -33,7 +33,8 @@ bench: $(READY) $(PEERS_READY) ## print the figures that the README quotes
 	$(BIN)/python benchmarks/gas.py
 
 .PHONY: fuzz
-fuzz: $(READY) ## fuzz and invariant tests of the contracts, with forge
+fuzz: $(READY) ## long fuzz runs: the rules on chain against their Python twin, and the packing with forge
+	CLEARWATT_FUZZ_SEEDS=100 $(BIN)/pytest tests/contracts/equilibrium
 	$(BIN)/forge test
 
 .PHONY: lint

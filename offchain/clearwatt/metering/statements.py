@@ -26,6 +26,9 @@ from sqlalchemy.schema import CreateTable
 
 from clearwatt.errors import UserError
 
+BUSY_MILLISECONDS = 10_000
+"""How long another process' write is waited for."""
+
 _metadata = MetaData()
 _statements = Table(
     "statements",
@@ -122,7 +125,7 @@ def _engine(url: str) -> Engine:
 
 
 def _prepare_sqlite(connection, _record) -> None:  # type: ignore[no-untyped-def]
-    connection.execute("PRAGMA busy_timeout=10000")
+    connection.execute(f"PRAGMA busy_timeout={BUSY_MILLISECONDS}")
     connection.execute("PRAGMA journal_mode=WAL")
 
 

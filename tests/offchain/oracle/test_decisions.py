@@ -1,0 +1,243 @@
+"""What the oracle decides, as a function of the chain's time, an auction's state and the statements at hand."""
+
+from collections.abc import Iterable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clearwatt.bids import Bid, Step
+from clearwatt.chain.deployment import SOURCES, Schedule
+from clearwatt.chain.market import AuctionView, MarketRules, Settled
+from clearwatt.chain.typed_data import Evidence
+from clearwatt.grid import Grid
+from clearwatt.metering.statements import Statement
+from clearwatt.oracle.decisions import (
+    Clear,
+    Decision,
+    DrawTokens,
+    PostFallback,
+    PostImbalance,
+    Release,
+    Settle,
+    decide,
+    entitled_members,
+    matched_by_source,
+)
+
+RETAILER, PRODUCER, CONSUMER = (f"0x{number:040x}" for number in (1, 2, 3))
+MEMBERS = (RETAILER, PRODUCER, CONSUMER)
+AUCTION = 7
+SCHEDULE = Schedule(genesis=1_000_000_800)
+RULES = MarketRules(SCHEDULE, Grid.single(), 0, 100_000, 8, RETAILER, RETAILER)
+CLOSURE = SCHEDULE.gate_closure(AUCTION)
+CLEARING_DEADLINE = SCHEDULE.clearing_deadline(AUCTION)
+DELIVERED = SCHEDULE.delivery_end(AUCTION)
+METERING_DEADLINE = SCHEDULE.metering_deadline(AUCTION)
+SUBSTITUTE_DEADLINE = SCHEDULE.substitute_deadline(AUCTION)
+
+
+def auction(
+    bidders: Iterable[str] = MEMBERS,
+    cleared: bool = False,
+    priced: bool = False,
+    settled: Iterable[str] = (),
+    **more: set[str],
+) -> AuctionView:
+    view = AuctionView(AUCTION, {member: Bid(member, 0, (Step(0, 5, 1),)) for member in bidders}, **more)
+    if cleared or priced or settled:
+        view.prices = view.marginals = b""
+    if priced or settled:
+        view.imbalance = b""
+    view.settled = {member: settled_with() for member in settled}
+    return view
+
+
+def settled_with(source: str = "none", injected: int = 0, unmatched: int = 0, bought: int = 0) -> Settled:
+    return Settled(Evidence.METER, 0, 0, (injected, -50), SOURCES[source], unmatched, bought)
+
+
+def statements(members: Iterable[str]) -> dict[str, Statement]:
+    return {member: Statement(AUCTION, member, b"", b"") for member in members}
+
+
+def decided(view: AuctionView, now: int, reported: Iterable[str] = ()) -> Decision:
+    return decide(view, RULES, now, lambda waiting: statements(reported))
+
+
+# ------------------------------------------------------------ before clearing
+
+
+@pytest.mark.parametrize(("now", "finished"), [(CLOSURE - 1, False), (CLOSURE, True)])
+def test_decide__nobody_bids__finished_with_the_gate(now, finished):
+    assert decided(auction(()), now) == Decision(AUCTION, "nobody bids in it", finished=finished)
+
+
+def test_decide__gate_open__waits():
+    assert decided(auction(), CLOSURE - 60) == Decision(AUCTION, "3 bids, the gate is open for 60 s more")
+
+
+@pytest.mark.parametrize("now", [CLOSURE, CLEARING_DEADLINE - 1])
+def test_decide__gate_closed__clears(now):
+    assert decided(auction(), now).action == Clear(AUCTION)
+
+
+def test_decide__void__releases_the_locks_still_held():
+    decision = decided(auction(released={PRODUCER}), CLEARING_DEADLINE)
+    assert decision.action == Release(AUCTION, (RETAILER, CONSUMER))
+    assert "2 locks" in decision.reason
+
+
+def test_decide__void_and_released__finished():
+    decision = decided(auction(released=set(MEMBERS)), CLEARING_DEADLINE)
+    assert decision == Decision(AUCTION, "void, all locks released", finished=True)
+
+
+# ------------------------------------------------------------ after clearing
+
+
+@pytest.mark.parametrize("now", [CLOSURE, DELIVERED - 1])
+def test_decide__under_delivery__waits_whatever_meters_have_said(now):
+    decision = decided(auction(cleared=True), now, MEMBERS)
+    assert decision == Decision(AUCTION, f"cleared, delivery ends in {DELIVERED - now} s")
+
+
+def test_decide__before_delivery_ends__does_not_look_statements_up():
+    def no_lookup(waiting: AuctionView) -> dict[str, Statement]:
+        raise AssertionError("looked up")
+
+    for view, now in ((auction(), CLOSURE), (auction(cleared=True), DELIVERED - 1)):
+        decide(view, RULES, now, no_lookup)
+
+
+@pytest.mark.parametrize("now", [DELIVERED, SUBSTITUTE_DEADLINE - 1])
+def test_decide__all_meters_have_spoken__posts_imbalance_prices(now):
+    assert decided(auction(cleared=True), now, MEMBERS).action == PostImbalance(AUCTION)
+
+
+def test_decide__a_meter_is_missing__waits_until_the_metering_deadline():
+    decision = decided(auction(cleared=True), METERING_DEADLINE - 1, (RETAILER, PRODUCER))
+    assert decision == Decision(AUCTION, "delivered, waiting for 1 meters, at most 1 s more")
+
+
+@pytest.mark.parametrize("now", [METERING_DEADLINE, SUBSTITUTE_DEADLINE - 1])
+def test_decide__meters_late__posts_imbalance_prices_without_them(now):
+    decision = decided(auction(cleared=True), now, (RETAILER,))
+    assert decision == Decision(AUCTION, "delivered, 2 meters are late", PostImbalance(AUCTION))
+
+
+@pytest.mark.parametrize("reported", [(), MEMBERS])
+def test_decide__quorum_silent_until_its_deadline__posts_the_fallback(reported):
+    assert decided(auction(cleared=True), SUBSTITUTE_DEADLINE, reported).action == PostFallback(AUCTION)
+
+
+# ------------------------------------------------------------ settlement
+
+
+@pytest.mark.parametrize("now", [DELIVERED, SUBSTITUTE_DEADLINE - 1])
+def test_decide__some_have_a_statement__settles_these_on_their_meters_word(now):
+    view = auction(settled=(RETAILER,))
+    decision = decided(view, now, (PRODUCER,))
+    assert decision.action == Settle(AUCTION, (PRODUCER,), Evidence.METER)
+    assert decision.reason == "1 of 2 unsettled members have a statement"
+
+
+def test_decide__none_has_a_statement__waits_for_the_substitute_deadline():
+    decision = decided(auction(settled=(RETAILER,)), SUBSTITUTE_DEADLINE - 5)
+    assert decision == Decision(AUCTION, "waiting for 2 statements, at most 5 s more")
+
+
+def test_decide__silent_after_the_deadline__deemed():
+    decision = decided(auction(settled=(RETAILER,)), SUBSTITUTE_DEADLINE)
+    assert decision.action == Settle(AUCTION, (PRODUCER, CONSUMER), Evidence.DEEMED)
+
+
+def test_decide__some_silent_after_the_deadline__these_do_not_wait_for_those_who_spoke():
+    view = auction(priced=True)
+    assert decided(view, SUBSTITUTE_DEADLINE, (CONSUMER,)).action == Settle(
+        AUCTION, (RETAILER, PRODUCER), Evidence.DEEMED
+    )
+    view.settled = {RETAILER: settled_with(), PRODUCER: settled_with()}
+    late = decided(view, SUBSTITUTE_DEADLINE, (CONSUMER,))
+    assert late.action == Settle(AUCTION, (CONSUMER,), Evidence.METER)
+
+
+# ------------------------------------------------------------ tokens
+
+
+def test_decide__settled_with_nothing_to_draw__finished():
+    assert decided(auction(settled=MEMBERS), DELIVERED) == Decision(AUCTION, "settled", finished=True)
+
+
+def sold_and_bought() -> AuctionView:
+    """The producer injects 100 Wh, 30 of them beyond what it sold; the consumer buys all the rest."""
+    view = auction(settled=MEMBERS)
+    view.settled[PRODUCER] = settled_with("solar", injected=100, unmatched=30)
+    view.settled[CONSUMER] = settled_with(bought=70)
+    return view
+
+
+def test_decide__tokens_to_draw__draws_them_for_those_who_get_any():
+    view = sold_and_bought()
+    assert decided(view, DELIVERED).action == DrawTokens(AUCTION, (PRODUCER, CONSUMER))
+    view.drawn.add(PRODUCER)
+    assert decided(view, DELIVERED).action == DrawTokens(AUCTION, (CONSUMER,))
+
+
+def test_decide__all_drawn__finished():
+    view = sold_and_bought()
+    view.drawn = {PRODUCER, CONSUMER}
+    assert decided(view, DELIVERED).finished
+
+
+def test_matched_by_source__deliveries__what_was_sold_of_what_was_injected():
+    assert matched_by_source(sold_and_bought()) == {SOURCES["solar"]: 70}
+
+
+def test_entitled_members__source_without_tokens__nobody():
+    view = auction(settled=MEMBERS)
+    view.settled[PRODUCER] = settled_with("none", injected=100, bought=0)
+    view.settled[CONSUMER] = settled_with(bought=70)
+    assert entitled_members(view) == []
+
+
+def test_entitled_members__share_below_one_token__left_out():
+    view = auction(settled=MEMBERS)
+    view.settled[PRODUCER] = settled_with("wind", injected=2)
+    view.settled[CONSUMER] = settled_with(bought=2)
+    view.settled[RETAILER] = settled_with(bought=9)
+    assert entitled_members(view) == [RETAILER]  # 2 * 2 // 11 is nothing, 2 * 9 // 11 is one
+
+
+def test_entitled_members__deemed_reading__injected_nothing():
+    view = auction(settled=MEMBERS)
+    view.settled[PRODUCER] = Settled(Evidence.DEEMED, 0, -5, (), SOURCES["solar"], 0, 0)
+    view.settled[CONSUMER] = settled_with(bought=5)
+    assert entitled_members(view) == []
+
+
+# ------------------------------------------------------------ always
+
+
+@given(
+    bidders=st.sets(st.sampled_from(MEMBERS)),
+    stage=st.sampled_from(["uncleared", "cleared", "priced", "settled"]),
+    reported=st.sets(st.sampled_from(MEMBERS)),
+    settled=st.sets(st.sampled_from(MEMBERS)),
+    moment=st.sampled_from([CLOSURE, CLEARING_DEADLINE, DELIVERED, METERING_DEADLINE, SUBSTITUTE_DEADLINE]),
+    offset=st.integers(-1, 1),
+)
+def test_decide__any_state__finished_has_no_action_and_an_action_is_of_this_auction(
+    bidders, stage, reported, settled, moment, offset
+):
+    done = settled & bidders if stage == "settled" else ()
+    view = auction(bidders, cleared=stage != "uncleared", priced=stage == "priced", settled=done)
+    decision = decided(view, moment + offset, (reported & bidders) - view.settled.keys())
+    assert decision.auction == AUCTION
+    assert decision.reason
+    assert not (decision.finished and decision.action)
+    if decision.action:
+        assert decision.action.auction == AUCTION
+    if isinstance(decision.action, Settle):
+        assert decision.action.members
+        assert set(decision.action.members) <= set(view.unsettled)
