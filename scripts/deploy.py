@@ -6,8 +6,9 @@ from typing import Any
 
 import click
 from ape import chain, networks, project
-from ape.cli import ConnectedProviderCommand, account_option
+from ape.cli import account_option
 
+from clearwatt.chain.ape_command import NetworkCommand
 from clearwatt.chain.deployment import MarketDeployer, write_deployment
 from clearwatt.chain.market_config import read_market_config
 from clearwatt.errors import UserError
@@ -15,8 +16,8 @@ from clearwatt.errors import UserError
 ROOT = Path(__file__).resolve().parent.parent
 
 
-@click.command(cls=ConnectedProviderCommand)
-@account_option("--account", help="Who deploys: an Ape account, or TEST::0 on a local chain.")
+@click.command(cls=NetworkCommand)
+@account_option()
 @click.option(
     "--config",
     type=click.Path(path_type=Path),
@@ -25,14 +26,14 @@ ROOT = Path(__file__).resolve().parent.parent
 )
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Default: deployments/<network>.json.")
 def cli(account: Any, config: Path, output: Path | None) -> None:
-    """Deploy a market."""
+    """Deploy a market.
+
+    --account names an Ape account, or TEST::0 on a chain with test accounts.
+    """
     network = networks.provider.network.name
     target = output or ROOT / "deployments" / f"{network}.json"
-    try:
-        market = read_market_config(config, owner=account.address, now=chain.pending_timestamp)
-        require_writable(target)
-    except UserError as error:
-        raise click.ClickException(str(error)) from None
+    market = read_market_config(config, owner=account.address, now=chain.pending_timestamp)
+    require_writable(target)
     deployer = MarketDeployer(project, account, click.echo)
     write_deployment(deployer.deploy(market, network, networks.provider.chain_id), target)
     click.echo(f"deployed on {network}: {target}")

@@ -6,25 +6,23 @@ from typing import Any
 
 import click
 from ape import accounts, chain, networks, project
-from ape.cli import ConnectedProviderCommand
 from ape.logging import LogLevel, logger
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from clearwatt.chain.ape_command import NetworkCommand
 from clearwatt.chain.deployment import Deployment, MarketDeployer
-from clearwatt.chain.node import NodeError, Refused
 from clearwatt.community.report import terminal_table, write_report
 from clearwatt.community.scenario import Community, load_community, parse_day
 from clearwatt.community.simulation import Options, Simulation, market_config
 from clearwatt.community.tariff import DEFAULT_EXPORT, DEFAULT_IMPORT, Tariff
 from clearwatt.errors import UserError
-from clearwatt.metering.statements import StoreError
 from clearwatt.units import ticks_from_per_kwh
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
-@click.command(cls=ConnectedProviderCommand)
+@click.command(cls=NetworkCommand)
 @click.option("--day", default="2016-06-21", show_default=True, help="A day of 2016, from 2016-01-08 on.")
 @click.option("--members", type=int, help="How many connection points take part; default: all 104.")
 @click.option(
@@ -71,13 +69,10 @@ def cli(
     On the default network it starts a chain of its own; --network ethereum:ganache or ethereum:devnet takes
     one that is running. It has to let its time be moved.
     """
-    try:
-        tariff = Tariff.read(prices) if prices else Tariff.parse(import_price, export_price)
-        options = Options(parse_day(day), slots_per_auction, seed, tariff, output, gas_price, ether_price)
-        community = load_community(members, seed, line_limit, ticks_from_per_kwh(line_fee))
-        simulate(community, options)
-    except (UserError, NodeError, Refused, StoreError) as error:
-        raise click.ClickException(str(error)) from None
+    tariff = Tariff.read(prices) if prices else Tariff.parse(import_price, export_price)
+    options = Options(parse_day(day), slots_per_auction, seed, tariff, output, gas_price, ether_price)
+    community = load_community(members, seed, line_limit, ticks_from_per_kwh(line_fee))
+    simulate(community, options)
 
 
 def simulate(community: Community, options: Options) -> None:
