@@ -1,6 +1,7 @@
 """`ape run simulate`: a real community's day on a chain, and a report of it."""
 
 import time
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -69,10 +70,18 @@ def cli(
     On the default network it starts a chain of its own; --network ethereum:ganache or ethereum:devnet takes
     one that is running. It has to let its time be moved.
     """
+    for name, value in (("line-fee", line_fee), ("gas-price", gas_price), ("ether-price", ether_price)):
+        require_amount(f"--{name}", value)
     tariff = Tariff.read(prices) if prices else Tariff.parse(import_price, export_price)
     options = Options(parse_day(day), slots_per_auction, seed, tariff, output, gas_price, ether_price)
     community = load_community(members, seed, line_limit, ticks_from_per_kwh(line_fee))
     simulate(community, options)
+
+
+def require_amount(name: str, value: float) -> None:
+    """Raise UserError for an amount that is none: negative, infinite or not a number."""
+    if not 0 <= value < inf:
+        raise UserError(f"{name} {value:g} is not an amount from 0 up")
 
 
 def simulate(community: Community, options: Options) -> None:

@@ -13,6 +13,7 @@ from clearwatt.chain import codec, typed_data
 from clearwatt.chain.deployment import SOURCES, Deployment, MarketConfig, MarketDeployer, Schedule
 from clearwatt.clearing.auction import Auction, Claim, Result
 from clearwatt.clearing.equilibrium import check_claim, claim_of
+from clearwatt.clearing.positions import Position, positions
 from clearwatt.clearing.tree import clear
 from clearwatt.grid import Grid, Line
 
@@ -123,15 +124,9 @@ class Community:
         receipt = self.submit(auction, claim, codec.pack_bids(problem.bids))
         return problem, check_claim(problem, claim), claim, receipt
 
-    def position(self, problem: Auction, result: Result, participant: Participant) -> codec.Position:
+    def position(self, problem: Auction, result: Result, participant: Participant) -> Position:
         """What the clearing left of the participant's bid."""
-        index = next(i for i, bid in enumerate(problem.bids) if bid.member == participant.address)
-        fills = [0] * problem.slots
-        cash = 0
-        for step, fill in zip(problem.bids[index].steps, result.fills[index], strict=True):
-            fills[step.slot] += fill
-            cash += fill * result.prices[participant.zone][step.slot]
-        return codec.Position(participant.zone, cash, tuple(fills))
+        return positions(problem, result)[participant.address]
 
     # ------------------------------------------------------------ settlement
 
@@ -161,7 +156,7 @@ class Community:
         return int(self.chain.chain_id)
 
     def delivery(
-        self, auction: int, participant: Participant, position: codec.Position, readings: Sequence[int]
+        self, auction: int, participant: Participant, position: Position, readings: Sequence[int]
     ) -> tuple[Any, ...]:
         """A delivery on the word of the participant's own meter."""
         message = typed_data.meter_statement(

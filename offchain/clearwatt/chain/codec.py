@@ -5,12 +5,12 @@ needs a node.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 import numpy as np
 
 from clearwatt.bids import STEP_BYTES, Bid, pack_steps, unpack_steps
 from clearwatt.clearing.auction import Marginal
+from clearwatt.clearing.positions import Position
 
 MARGINAL_BYTES = 16
 POSITION_HEAD_BYTES = 18
@@ -19,17 +19,6 @@ HEAD_BYTES = 24
 
 class CodecError(ValueError):
     """Bytes from the chain that do not have the layout they should."""
-
-
-class Position(NamedTuple):
-    """One member's part in a cleared auction.
-
-    zone: where it is connected. cash: what its contracts pay it, money units. fills: Wh per slot.
-    """
-
-    zone: int
-    cash: int
-    fills: tuple[int, ...]
 
 
 def _signed(values: Iterable[int], size: int) -> bytes:

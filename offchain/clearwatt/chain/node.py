@@ -91,9 +91,9 @@ def node_errors(errors: "ErrorBook | None" = None) -> Iterator[None]:
     try:
         yield
     except ContractLogicError as error:
-        raise _refusal(error.data, str(error), errors) from None
+        raise _refusal(_revert_data(error.data), str(error), errors) from None
     except Web3Exception as error:
-        data = _revert_data(error)
+        data = _revert_data(_answer(error).get("data"))
         if data is not None:
             raise _refusal(data, str(error), errors) from None
         raise NodeRefused(f"the node answered: {_in_words(error)}") from None
@@ -103,9 +103,8 @@ def node_errors(errors: "ErrorBook | None" = None) -> Iterator[None]:
         raise NodeError(f"the node does not answer: {_in_words(error)}") from None
 
 
-def _revert_data(error: Web3Exception) -> str | None:
+def _revert_data(data: Any) -> str | None:
     """The bytes a contract reverted with, if that is what the error is about; nodes differ in where they put it."""
-    data = _answer(error).get("data")
     if isinstance(data, dict):
         data = data.get("result") or data.get("data")
     return data if isinstance(data, str) and data.startswith("0x") else None
@@ -118,13 +117,17 @@ def _answer(error: Exception) -> Any:
     return answer if isinstance(answer, dict) else {}
 
 
-def _refusal(data: Any, text: str, errors: "ErrorBook | None") -> Refused:
-    known = errors.find(data) if errors and isinstance(data, str) else None
+def _refusal(data: str | None, text: str, errors: "ErrorBook | None") -> Refused:
+    known = errors.find(data) if errors and data else None
     if known is None:
-        return Refused("", {}, f"the contract refused: {text.splitlines()[0]}")
+        return Refused("", {}, f"the contract refused: {(text.splitlines() or ['it gave no reason'])[0]}")
     name, arguments = known
-    listed = ", ".join(f"{key}={value}" for key, value in arguments.items())
+    listed = ", ".join(f"{key}={_shown(value)}" for key, value in arguments.items())
     return Refused(name, arguments, f"{name}({listed})")
+
+
+def _shown(value: Any) -> str:
+    return f"0x{value.hex()}" if isinstance(value, bytes) else str(value)
 
 
 def _in_words(error: Exception) -> str:

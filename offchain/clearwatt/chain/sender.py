@@ -33,7 +33,8 @@ class Receipt:
 class Sender:
     """One account's way to the chain.
 
-    Nonces are counted here after the first, so that several transactions can be under way at once.
+    Nonces of transactions that are posted are counted here after the first, so that several can be under way
+    at once; `send` comes after those have been waited for.
     """
 
     def __init__(self, web3: Web3, key: LocalAccount, errors: ErrorBook) -> None:
@@ -53,6 +54,7 @@ class Sender:
 
     def send(self, function: ContractFunction) -> Receipt:
         """Send and wait. Raises Refused if the contract says no, before anything is paid for if that shows."""
+        self._nonce = None  # with nothing under way the node knows best, whatever the chain has undone since
         return self.wait(self.post(function), function)
 
     def post(self, function: ContractFunction, gas: int | None = None) -> str:

@@ -10,13 +10,13 @@ from functools import cached_property
 
 from web3.types import EventData
 
-from clearwatt.chain import codec
 from clearwatt.chain.deployment import SOURCES
 from clearwatt.chain.events import EventReader
 from clearwatt.chain.market import AuctionView, MarketClient, MarketView
 from clearwatt.chain.node import checksum, latest, node_errors
 from clearwatt.clearing.auction import Result
 from clearwatt.clearing.equilibrium import RuleBroken, check_claim, check_result
+from clearwatt.clearing.positions import Position, positions
 from clearwatt.community.outcome import Check, GasKind, GasUse
 from clearwatt.units import Money
 
@@ -38,7 +38,7 @@ class AuctionAudit:
 
     view: AuctionView
     result: Result
-    positions: dict[str, codec.Position]
+    positions: dict[str, Position]
 
 
 class Audit:
@@ -67,15 +67,7 @@ class Audit:
         problem = view.problem(self._client.rules)
         result = check_claim(problem, view.claim(self._client.rules))
         check_result(problem, result)
-        positions = {}
-        for bid, fills in zip(problem.bids, result.fills, strict=True):
-            slots = [0] * problem.slots
-            for step, fill in zip(bid.steps, fills, strict=True):
-                slots[step.slot] += fill
-            prices = result.prices[bid.zone]
-            cash = sum(fill * price for fill, price in zip(slots, prices, strict=True))
-            positions[bid.member] = codec.Position(bid.zone, cash, tuple(slots))
-        return AuctionAudit(view, result, positions)
+        return AuctionAudit(view, result, positions(problem, result))
 
     # ------------------------------------------------------------ money
 

@@ -52,6 +52,8 @@ WAIT_SECONDS = 120
 POLL_SECONDS = 0.05
 IMBALANCE_MARGIN = 10_000
 CALL_GAS = 300_000
+MAX_STEPS = 14_000
+"""Steps of one auction that its clearing can take in one transaction, with some room to the limit of 2^24 gas."""
 
 
 @dataclass(frozen=True)
@@ -148,6 +150,7 @@ class Simulation:
 
     def run(self, report: Report, before_auction: Hook = lambda auction, oracle: None) -> DayOutcome:
         """The whole day. Raises UserError if the oracle dies or falls silent, NodeError if the node does."""
+        self._check_size()
         report(0, f"admitting {len(self.members)} members and the retailer, and funding them")
         self._admit()
         first_block = latest(self._client.web3).number
@@ -164,6 +167,19 @@ class Simulation:
         self._retire()
         report(self._options.auctions, "auditing the day from chain data")
         return self._outcome(first_block)
+
+    def _check_size(self) -> None:
+        """Raise UserError if an auction would not fit its clearing transaction."""
+        sizes = (
+            sum(len(steps) for _, steps in self._bundles(auction))
+            for auction in range(self._options.auctions)
+        )
+        largest = max(sizes)
+        if largest > MAX_STEPS:
+            raise UserError(
+                f"an auction would have {largest} steps, and one transaction clears about {MAX_STEPS}: "
+                "take fewer members or fewer slots per auction"
+            )
 
     def _oracle(self) -> OracleProcess:
         folder = self._options.folder

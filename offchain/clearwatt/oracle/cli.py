@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 KEY_VARIABLE = "CLEARWATT_ORACLE_KEY"
 KEY_FILE_VARIABLE = f"{KEY_VARIABLE}_FILE"
+KEY_DIGITS = 64
 LONGEST_POLL_SECONDS = 3600
 
 
@@ -88,13 +89,13 @@ def run(rpc: str, deployment: Path, statements: str, poll: float, batch: int, dr
 @_options
 def status(rpc: str, deployment: Path, statements: str) -> None:
     """Say what there is to do for every unfinished auction, and why. Changes nothing."""
-    from clearwatt.chain.node import NodeError
+    from clearwatt.chain.node import NodeError, Refused
     from clearwatt.metering.statements import StoreError
     from clearwatt.oracle.daemon import Settings
 
     try:
         decisions = _oracle(rpc, deployment, statements, None, Settings()).decisions()
-    except (NodeError, StoreError) as error:
+    except (NodeError, Refused, StoreError) as error:
         raise UserError(str(error)) from None
     unfinished = [decision for decision in decisions if not decision.finished]
     for decision in unfinished:
@@ -134,11 +135,14 @@ def load_key() -> "LocalAccount | None":
         text = _read_key_file(Path(path))
     elif not text:
         return None
+    source = KEY_FILE_VARIABLE if path else KEY_VARIABLE
+    digits = text.strip().removeprefix("0x")
     try:
-        return Account.from_key(text.strip())
+        if len(digits) != KEY_DIGITS:  # eth-account fills up a key that was cut off
+            raise ValueError
+        return Account.from_key(digits)
     except Exception:  # eth-keys raises several kinds, some of them with the key in their text
-        source = KEY_FILE_VARIABLE if path else KEY_VARIABLE
-        raise UserError(f"{source} holds no private key (0x and 64 hex digits)") from None
+        raise UserError(f"{source} holds no private key (0x and {KEY_DIGITS} hex digits)") from None
 
 
 def _read_key_file(path: Path) -> str:

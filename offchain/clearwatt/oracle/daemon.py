@@ -24,6 +24,7 @@ from clearwatt.chain.node import NodeError, NodeRefused, Refused
 from clearwatt.chain.sender import Sender
 from clearwatt.chain.typed_data import Evidence
 from clearwatt.clearing.equilibrium import check_claim, claim_of
+from clearwatt.clearing.positions import Position, positions
 from clearwatt.clearing.tree import clear
 from clearwatt.metering.statements import Statement, StatementStore, StoreError
 from clearwatt.oracle.balancing import imbalance_prices
@@ -94,11 +95,12 @@ class Oracle:
         """Cycle until stopped by SIGINT or SIGTERM; a node or database that is away is waited for."""
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._stop)
+        log.info("watching the market at %s", self._client.market.address)
         pause = 0.0
         while not self._stopping.wait(pause):
             try:
                 busy = self.cycle()
-            except (NodeError, StoreError) as error:
+            except (NodeError, Refused, StoreError) as error:
                 pause = _longer(pause)
                 log.warning("%s; next try in %.0f s", error, pause)
             else:
@@ -344,19 +346,10 @@ def balancing_limits(
     return asks, offers
 
 
-def positions_of(auction: AuctionView, client: MarketClient) -> dict[str, codec.Position]:
+def positions_of(auction: AuctionView, client: MarketClient) -> dict[str, Position]:
     """What the accepted clearing left each member with, derived from the chain alone."""
     problem = auction.problem(client.rules)
-    result = check_claim(problem, auction.claim(client.rules))
-    positions = {}
-    for bid, fills in zip(problem.bids, result.fills, strict=True):
-        per_slot = [0] * problem.slots
-        cash = 0
-        for step, fill in zip(bid.steps, fills, strict=True):
-            per_slot[step.slot] += fill
-            cash += fill * result.prices[bid.zone][step.slot]
-        positions[bid.member] = codec.Position(bid.zone, cash, tuple(per_slot))
-    return positions
+    return positions(problem, check_claim(problem, auction.claim(client.rules)))
 
 
 def _chain_takes(signature: bytes) -> bool:

@@ -45,20 +45,22 @@ class OracleProcess:
         """End it at once, as a power cut would."""
         self._end(signal.SIGKILL)
 
-    def stop(self) -> None:
-        """Ask it to finish and wait."""
-        self._end(signal.SIGTERM)
+    def stop(self) -> int:
+        """Ask it to finish and wait. Returns its exit code."""
+        return self._end(signal.SIGTERM)
 
-    def _end(self, number: signal.Signals) -> None:
+    def _end(self, number: signal.Signals) -> int:
         if self._process is None:
-            return
+            return 0
         self._process.send_signal(number)
         try:
             self._process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        code = self._process.returncode
         self._process = None
+        return code
 
     def _tail(self) -> str:
         lines = self._log.read_text(errors="replace").splitlines()

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from clearwatt.bids import Bid, BidError, Step
 from clearwatt.chain import codec
-from clearwatt.chain.codec import CodecError, Position
+from clearwatt.chain.codec import CodecError
 from clearwatt.clearing.auction import Marginal
+from clearwatt.clearing.positions import Position
 from clearwatt.units import INT24_MAX, INT24_MIN, INT32_MAX, INT32_MIN
 
 MEMBER = "0x" + "0b" * 20

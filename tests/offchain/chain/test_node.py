@@ -66,7 +66,7 @@ class Answers:
 
         self.server = ThreadingHTTPServer((nodes.HOST, 0), Handler)
         self.url = f"http://{nodes.HOST}:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
 
 
 @pytest.fixture
