@@ -122,7 +122,7 @@ def test_day__node_dies__told_in_one_sentence(play: Play) -> None:
     assert str(caught.value) == "the node does not answer: the connection failed"
 
 
-def test_day__folder_that_is_a_file__told(play: Play, tmp_path: Path) -> None:
+def test_day__something_in_the_way_of_its_files__told(play: Play, tmp_path: Path) -> None:
     (tmp_path / "statements.db").mkdir()
     with pytest.raises(UserError, match=r"statements\.db: Is a directory"):
         play(lambda auction, oracle: None, members=2, slots=48)
