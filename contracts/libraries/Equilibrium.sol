@@ -32,6 +32,26 @@ struct Book {
     Marginal[] marginals;
 }
 
+/// @notice A zone and its line as one slot after the other is checked.
+/// @param parent The zone it hangs on
+/// @param cell Address in memory of the next slot's cell
+/// @param flow Net injection of everything below, towards the parent, Wh
+/// @param price Biased, as `lowest` and `highest`, the bounds it has to lie between
+/// @param least Lowest and `most` highest price difference that the line's flow allows, ticks
+struct Node {
+    uint256 parent;
+    int256 fee;
+    int256 exportLimit;
+    int256 importLimit;
+    uint256 cell;
+    int256 flow;
+    int256 price;
+    int256 lowest;
+    int256 highest;
+    int256 least;
+    int256 most;
+}
+
 /// @title Is this the welfare optimum at the canonical price?
 /// @notice The rules E1 to E7 of docs/protocol.md in three calls: `open` takes the solver's prices and marginal
 /// volumes, `fill` walks each bundle once and derives its fills, `close` checks lines, balance, price and volume.
@@ -194,15 +214,27 @@ library Equilibrium {
     /// @return income What the network earns, fees and congestion rent, money units; never negative
     function close(Book memory book, Line[] memory lines) internal pure returns (uint256 income) {
         _settleMargins(book);
-        int256[] memory flows = new int256[](book.zones);
-        int256[] memory lowest = new int256[](book.zones);
-        int256[] memory highest = new int256[](book.zones);
+        Node[] memory tree = _plant(book, lines);
         for (uint256 slot; slot < book.slots; ++slot) {
-            _checkBalance(book, lines, slot, flows);
-            income += _checkLines(book, lines, slot, flows, lowest, highest);
-            _checkPrices(book, lines, slot, flows, lowest, highest);
+            _gather(tree, slot);
+            income += _checkLines(tree, slot);
+            _checkPrices(tree, slot);
         }
         _checkVolume(book);
+    }
+
+    /// @dev One node per zone, looking at the cell of the first slot.
+    function _plant(Book memory book, Line[] memory lines) private pure returns (Node[] memory tree) {
+        tree = new Node[](book.zones);
+        for (uint256 zone; zone < tree.length; ++zone) {
+            Line line = lines[zone];
+            Node memory node = tree[zone];
+            node.parent = line.parent();
+            node.fee = line.fee();
+            node.exportLimit = line.exportLimit();
+            node.importLimit = line.importLimit();
+            node.cell = book.cells + zone * book.slots * WORD;
+        }
     }
 
     /// @dev [S4] All marginal quantity was found; and what being at the margin says of the price.
@@ -222,78 +254,66 @@ library Equilibrium {
         }
     }
 
-    /// @dev [E4] Adds the net injections up the tree; what is left at the root must be 0.
-    function _checkBalance(Book memory book, Line[] memory lines, uint256 slot, int256[] memory flows) private pure {
+    /// @dev [E4] Reads every zone's cell and moves on to the next slot's. What all zones inject together must be 0.
+    function _gather(Node[] memory tree, uint256 slot) private pure {
+        int256 surplus;
         unchecked {
-            for (uint256 zone; zone != book.zones; ++zone) {
-                flows[zone] = int256(_cell(book, zone, slot)) >> NET_SHIFT;
-            }
-            for (uint256 zone = book.zones - 1; zone != 0; --zone) {
-                flows[lines[zone].parent()] += flows[zone];
+            uint256 zones = tree.length;
+            for (uint256 zone; zone != zones; ++zone) {
+                Node memory node = tree[zone];
+                uint256 cell = _load(node.cell);
+                node.cell += WORD;
+                node.price = int256(cell & PRICE_MASK);
+                node.lowest = int256((cell >> LO_SHIFT) & PRICE_MASK);
+                node.highest = int256((cell >> HI_SHIFT) & PRICE_MASK);
+                node.flow = int256(cell) >> NET_SHIFT;
+                surplus += node.flow;
             }
         }
-        if (flows[0] != 0) revert Errors.E4_OutOfBalance(slot, flows[0]);
+        if (surplus != 0) revert Errors.E4_OutOfBalance(slot, surplus);
     }
 
     /// @dev [E3] And the first half of [E6]: the bounds of each zone's price, tightened from the leaves upwards.
-    function _checkLines(
-        Book memory book,
-        Line[] memory lines,
-        uint256 slot,
-        int256[] memory flows,
-        int256[] memory lowest,
-        int256[] memory highest
-    ) private pure returns (uint256 income) {
+    function _checkLines(Node[] memory tree, uint256 slot) private pure returns (uint256 income) {
         unchecked {
-            for (uint256 zone; zone != book.zones; ++zone) {
-                uint256 cell = _cell(book, zone, slot);
-                lowest[zone] = int256((cell >> LO_SHIFT) & PRICE_MASK);
-                highest[zone] = int256((cell >> HI_SHIFT) & PRICE_MASK);
-            }
-            for (uint256 zone = book.zones - 1; zone != 0; --zone) {
-                Line line = lines[zone];
-                uint256 parent = line.parent();
-                int256 flow = flows[zone];
-                if (flow > line.exportLimit() || flow < -line.importLimit()) {
+            for (uint256 zone = tree.length - 1; zone != 0; --zone) {
+                Node memory node = tree[zone];
+                Node memory parent = tree[node.parent];
+                int256 flow = node.flow;
+                parent.flow += flow;
+                if (flow > node.exportLimit || flow < -node.importLimit) {
                     revert Errors.E3_FlowBeyondLimit(zone, slot, flow);
                 }
-                (int256 least, int256 most) = _differenceBounds(line, flow);
-                int256 difference =
-                    int256(_cell(book, parent, slot) & PRICE_MASK) - int256(_cell(book, zone, slot) & PRICE_MASK);
+                (int256 least, int256 most) = _differenceBounds(node);
+                int256 difference = parent.price - node.price;
                 if (difference < least || difference > most) {
                     revert Errors.E3_PriceDifference(zone, slot, difference, least, most);
                 }
                 income += uint256(flow * difference);
-                lowest[parent] = _max(lowest[parent], lowest[zone] + least);
-                highest[parent] = _min(highest[parent], highest[zone] + most);
+                node.least = least;
+                node.most = most;
+                if (node.lowest + least > parent.lowest) parent.lowest = node.lowest + least;
+                if (node.highest + most < parent.highest) parent.highest = node.highest + most;
             }
         }
     }
 
     /// @dev [E6] The bounds tightened from the root downwards; the price must be their rounded midpoint.
-    function _checkPrices(
-        Book memory book,
-        Line[] memory lines,
-        uint256 slot,
-        int256[] memory flows,
-        int256[] memory lowest,
-        int256[] memory highest
-    ) private pure {
+    function _checkPrices(Node[] memory tree, uint256 slot) private pure {
         unchecked {
-            for (uint256 zone; zone != book.zones; ++zone) {
+            uint256 zones = tree.length;
+            for (uint256 zone; zone != zones; ++zone) {
+                Node memory node = tree[zone];
                 if (zone != 0) {
-                    Line line = lines[zone];
-                    uint256 parent = line.parent();
-                    (int256 least, int256 most) = _differenceBounds(line, flows[zone]);
-                    lowest[zone] = _max(lowest[zone], lowest[parent] - most);
-                    highest[zone] = _min(highest[zone], highest[parent] - least);
+                    Node memory parent = tree[node.parent];
+                    if (parent.lowest - node.most > node.lowest) node.lowest = parent.lowest - node.most;
+                    if (parent.highest - node.least < node.highest) node.highest = parent.highest - node.least;
                 }
                 // both bounds carry the bias, so their midpoint carries it once; the shift rounds down
-                int256 canonical = (lowest[zone] + highest[zone]) >> 1;
-                int256 price = int256(_cell(book, zone, slot) & PRICE_MASK);
-                if (price != canonical) {
+                int256 canonical = (node.lowest + node.highest) >> 1;
+                if (node.price != canonical) {
                     int256 bias = int256(StepsLib.BIAS);
-                    revert Errors.E6_PriceNotCanonical(zone, slot, price - bias, canonical - bias);
+                    revert Errors.E6_PriceNotCanonical(zone, slot, node.price - bias, canonical - bias);
                 }
             }
         }
@@ -314,11 +334,11 @@ library Equilibrium {
     }
 
     /// @dev What [E3] allows `price of parent - price of zone` to be, given the flow towards the parent.
-    function _differenceBounds(Line line, int256 flow) private pure returns (int256 least, int256 most) {
+    function _differenceBounds(Node memory node) private pure returns (int256 least, int256 most) {
         unchecked {
-            int256 fee = line.fee();
-            least = flow > 0 ? fee : flow > -line.importLimit() ? -fee : -NO_BOUND;
-            most = flow < 0 ? -fee : flow < line.exportLimit() ? fee : NO_BOUND;
+            int256 flow = node.flow;
+            least = flow > 0 ? node.fee : flow > -node.importLimit ? -node.fee : -NO_BOUND;
+            most = flow < 0 ? -node.fee : flow < node.exportLimit ? node.fee : NO_BOUND;
         }
     }
 
@@ -358,22 +378,8 @@ library Equilibrium {
         }
     }
 
-    function _cell(Book memory book, uint256 zone, uint256 slot) private pure returns (uint256) {
-        unchecked {
-            return _load(book.cells + (zone * book.slots + slot) * WORD);
-        }
-    }
-
     /// @dev The cell with another 24-bit number at `shift`.
     function _put(uint256 cell, uint256 shift, uint256 value) private pure returns (uint256) {
         return cell & ~(PRICE_MASK << shift) | value << shift;
-    }
-
-    function _max(int256 a, int256 b) private pure returns (int256) {
-        return a > b ? a : b;
-    }
-
-    function _min(int256 a, int256 b) private pure returns (int256) {
-        return a < b ? a : b;
     }
 }
