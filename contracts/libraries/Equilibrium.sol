@@ -161,24 +161,28 @@ library Equilibrium {
         unchecked {
             uint256 row = book.cells + zone * book.slots * WORD;
             for (uint256 i; i != count; ++i) {
-                Step step = StepsLib.at(cursor + i * StepsLib.SIZE);
-                uint256 at = row + step.slot() * WORD;
-                uint256 cell = _load(at);
+                Step step = StepsLib.at(cursor);
+                cursor += StepsLib.SIZE;
+                uint256 slot = step.slot();
+                uint256 cell = _load(row + slot * WORD);
                 uint256 price = cell & PRICE_MASK;
                 uint256 limit = step.biasedPrice();
                 int256 filled = step.quantity();
                 if (limit < price) {
-                    if (filled < 0) filled = 0;
                     if (limit > (cell >> LO_SHIFT) & PRICE_MASK) cell = _put(cell, LO_SHIFT, limit);
+                    if (filled < 0) filled = 0;
                 } else if (limit > price) {
-                    if (filled > 0) filled = 0;
                     if (limit < (cell >> HI_SHIFT) & PRICE_MASK) cell = _put(cell, HI_SHIFT, limit);
+                    if (filled > 0) filled = 0;
                 } else {
                     filled = _share(book, trader, i, cell, filled);
                 }
-                cash += filled * (int256(price) - int256(StepsLib.BIAS));
-                _store(at, cell + (uint256(filled) << NET_SHIFT));
-                _addPosition(positions + step.slot() * 4, filled);
+                if (filled != 0) {
+                    cash += filled * (int256(price) - int256(StepsLib.BIAS));
+                    cell += uint256(filled) << NET_SHIFT;
+                    _addPosition(positions + slot * 4, filled);
+                }
+                _store(row + slot * WORD, cell);
             }
         }
     }

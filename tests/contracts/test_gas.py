@@ -1,4 +1,4 @@
-"""Gas of clearing stays below what the design promises. Gas is exact, so it can be tested; time is not."""
+"""Gas of clearing stays where it is: a little above what was last measured. Gas is exact, so it can be tested; time is not."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import pytest
 
 from tests.contracts.gas_profile import Shape, profile
 
-LIMITS = [(Shape(4, 100, 2), 2_600), (Shape(96, 20, 1), 2_500)]
+LIMITS = [(Shape(4, 100, 2), 1_500), (Shape(96, 20, 1), 1_150), (Shape(96, 50, 1), 800)]
 
 
 @pytest.mark.parametrize(("shape", "limit"), LIMITS, ids=str)

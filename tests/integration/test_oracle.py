@@ -231,14 +231,17 @@ def test_run__killed_at_any_moment__started_again_it_finishes_and_settles_nobody
         (lambda: street.close_gate(1), lambda: street.cleared(1)),
         (lambda: (street.end_delivery(1), street.report(0, 1)), lambda: street.with_tokens(0, 1)),
     ]
-    for happen, done in steps:
-        happen()
-        for _ in range(2):
+    try:
+        for happen, done in steps:
+            happen()
+            for _ in range(2):
+                oracle.start()
+                time.sleep(START_SECONDS + moments.uniform(0, 0.4))
+                oracle.kill()
             oracle.start()
-            time.sleep(START_SECONDS + moments.uniform(0, 0.4))
+            street.wait_for(done, oracle)
             oracle.kill()
-        oracle.start()
-        street.wait_for(done, oracle)
+    finally:
         oracle.kill()
     assert len(settlements(street, 0)) == len(settlements(street, 1)) == len(BIDS)
     assert len(street.events("TokensDrawn")) == 4
