@@ -1,4 +1,4 @@
-"""Gas of clearing stays where it is: a little above what was last measured. Gas is exact, so it can be tested; time is not."""
+"""Gas of clearing stays just above what was last measured: gas is exact, so it can be tested; time is not."""
 
 from typing import Any
 
