@@ -15,9 +15,6 @@ struct AuctionState {
     bytes29 prices;
 }
 
-/// @notice One member's part in a cleared auction, packed: `zone uint16 | cash int128 | fills int32[T]`.
-/// @dev What the record holds the hash of between clearing and settlement. `cash` is what its contracts pay it.
-
 /// @title Bids and verified clearing
 interface IMarket is IEquilibriumErrors {
     /// @notice A bundle was placed, or replaced the one before. `steps` as in `bid`.
@@ -80,6 +77,9 @@ interface IMarket is IEquilibriumErrors {
     function release(uint256 auction, address member) external;
 
     /// @notice Settlement only: marks the member's position spent and notes its energy claim.
+    /// @param positionHash keccak256 of the position as clearing left it, `zone uint16 | cash int128 | fills int32[T]`,
+    /// where `cash` is what the member's contracts pay it, money units
+    /// @param claimHash keccak256 of what the member may draw in energy tokens
     /// @return lock What stood behind the bid
     function spend(uint256 auction, address member, bytes32 positionHash, bytes32 claimHash)
         external
