@@ -63,9 +63,9 @@ interface IVault {
     /// @notice What the balancing party still owes `account`.
     function claimOf(address account) external view returns (uint256);
 
-    /// @notice What has been paid out for contracts less what has been paid in for them, negated: at most 0 between
-    /// clearing and the last settlement of an auction, and covered by locks. All balances and this always add up to
-    /// what was deposited less what was withdrawn.
+    /// @notice What contracts have paid in less what they have paid out, the network's income included. It is 0 once all
+    /// members of all cleared auctions are settled; before, it depends on who was settled first, and where it is below 0,
+    /// locks cover it. All balances and this always add up to what was deposited less what was withdrawn.
     function clearingAccount() external view returns (int256);
 
     /// @notice All deposits less all withdrawals.
