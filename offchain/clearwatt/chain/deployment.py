@@ -68,10 +68,6 @@ class Schedule:
         """From here on deemed readings and fallback prices apply."""
         return self.metering_deadline(auction) + self.substitute_window
 
-    def last_closed(self, now: int) -> int:
-        """The latest auction whose gate has closed at `now`; -1 before the first."""
-        return (now + self.gate_lead - self.genesis) // (self.slots * self.slot_seconds)
-
 
 @dataclass(frozen=True)
 class MarketConfig:

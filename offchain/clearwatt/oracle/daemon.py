@@ -300,15 +300,17 @@ class Oracle:
         """By what the community's imbalance costs at the balancing party's own limits; a silent meter counts as
         having kept to its position."""
         rules = self._client.rules
-        positions = positions_of(auction, self._client)
-        members = [member for member in positions if member in statements and member != rules.balancing_party]
+        contracted = positions_of(auction, self._client)
+        members = [
+            member for member in contracted if member in statements and member != rules.balancing_party
+        ]
         readings = [codec.unpack_readings(statements[member].readings) for member in members]
-        fills = [positions[member].fills for member in members]
+        fills = [contracted[member].fills for member in members]
         shape = (len(members), rules.schedule.slots)
         deviations = np.array(readings, np.int64).reshape(shape) - np.array(fills, np.int64).reshape(shape)
         prices = np.array(auction.claim(rules).prices, np.int64)
         asks, offers = balancing_limits(auction, rules, prices[0])
-        zones = [positions[member].zone for member in members]
+        zones = [contracted[member].zone for member in members]
         surplus, shortage = imbalance_prices(prices, deviations, zones, asks, offers)
         return np.maximum(surplus, rules.min_price).tolist(), np.minimum(shortage, rules.max_price).tolist()
 
@@ -316,9 +318,9 @@ class Oracle:
         self, auction: AuctionView, members: Sequence[str], statements: Statements
     ) -> ContractFunction:
         assert auction.imbalance is not None
-        positions = positions_of(auction, self._client)
+        contracted = positions_of(auction, self._client)
         deliveries = [
-            _delivery(member, codec.pack_position(positions[member]), statements.get(member))
+            _delivery(member, codec.pack_position(contracted[member]), statements.get(member))
             for member in members
         ]
         return self._client.settle(auction.number, auction.imbalance, deliveries)

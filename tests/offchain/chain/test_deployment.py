@@ -35,13 +35,6 @@ def test_schedule__auction__points_in_time() -> None:
     assert SCHEDULE.substitute_deadline(2) == 1_000_011_600 + 3_600 + 86_400
 
 
-@pytest.mark.parametrize("auction", [0, 1, 77])
-def test_last_closed__around_gate_closure__to_the_second(auction: int) -> None:
-    closure = SCHEDULE.gate_closure(auction)
-    assert SCHEDULE.last_closed(closure - 1) == auction - 1
-    assert SCHEDULE.last_closed(closure) == auction
-
-
 def test_pack_grid__line__one_word_with_every_field_in_its_place() -> None:
     [_, word] = pack_grid(Grid((-1, 0), (Line(), Line(1, 2, 3))))
     assert word == 3 << 128 | 1 << 64 | 2
