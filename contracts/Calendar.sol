@@ -12,9 +12,11 @@ abstract contract Calendar {
     uint256 private immutable _auctionSeconds;
     uint256 private immutable _horizon;
     uint256 private immutable _gateLead;
+    uint256 private immutable _revealWindow;
     uint256 private immutable _clearingWindow;
     uint256 private immutable _meteringWindow;
     uint256 private immutable _substituteWindow;
+    uint256 private immutable _reportWindow;
 
     /// @dev Delivery slots per auction (T).
     uint256 internal immutable _slots;
@@ -24,9 +26,11 @@ abstract contract Calendar {
         _auctionSeconds = uint256(schedule.slots) * schedule.slotSeconds;
         _horizon = schedule.horizon;
         _gateLead = schedule.gateLead;
+        _revealWindow = schedule.revealWindow;
         _clearingWindow = schedule.clearingWindow;
         _meteringWindow = schedule.meteringWindow;
         _substituteWindow = schedule.substituteWindow;
+        _reportWindow = uint256(schedule.disputeWindow) + schedule.decisionWindow;
         _slots = schedule.slots;
     }
 
@@ -45,14 +49,19 @@ abstract contract Calendar {
         return gateClosure(auction) - _horizon;
     }
 
-    /// @notice From here on no bid can be placed, replaced or cancelled, and the auction can be cleared.
+    /// @notice From here on no bid can be placed, replaced or cancelled.
     function gateClosure(uint256 auction) public view returns (uint256) {
         return deliveryStart(auction) - _gateLead;
     }
 
+    /// @notice From here on the auction can be cleared and no sealed bid can be opened any more.
+    function clearingStart(uint256 auction) public view returns (uint256) {
+        return gateClosure(auction) + _revealWindow;
+    }
+
     /// @notice An auction not cleared before this time is void.
     function clearingDeadline(uint256 auction) public view returns (uint256) {
-        return gateClosure(auction) + _clearingWindow;
+        return clearingStart(auction) + _clearingWindow;
     }
 
     /// @notice From here on a quorum-signed substitute reading is accepted in place of a meter's statement.
@@ -60,8 +69,18 @@ abstract contract Calendar {
         return deliveryEnd(auction) + _meteringWindow;
     }
 
-    /// @notice From here on nobody's silence delays settlement: deemed readings and fallback prices apply.
+    /// @notice From here on the quorum reports nothing more, and its silence delays nothing: fallback prices apply.
     function substituteDeadline(uint256 auction) public view returns (uint256) {
         return meteringDeadline(auction) + _substituteWindow;
+    }
+
+    /// @notice From here on, when the last report there can be is final, deemed readings apply.
+    function deemedFrom(uint256 auction) public view returns (uint256) {
+        return substituteDeadline(auction) + _reportWindow;
+    }
+
+    /// @dev Whether bids stay sealed until the gate has closed.
+    function _sealed() internal view returns (bool) {
+        return _revealWindow != 0;
     }
 }

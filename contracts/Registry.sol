@@ -1,39 +1,59 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.30;
 
-import {Ownable, Ownable2Step} from "@openzeppelin/contracts/access/Ownable2Step.sol";
-import {IRegistry, Member, Parameters} from "./interfaces/IRegistry.sol";
+import {Ownable} from "@openzeppelin/contracts/access/Ownable.sol";
+import {DelayedOwnable} from "./DelayedOwnable.sol";
+import {Change, IRegistry, Limits, Member, Parameters} from "./interfaces/IRegistry.sol";
+import {IVault} from "./interfaces/IVault.sol";
 import {Line} from "./libraries/Lines.sol";
 import {ScheduleLib} from "./libraries/Schedule.sol";
 import {Sources} from "./libraries/Sources.sol";
 
 /// @title Registry
 /// @notice Who takes part, where, with which meter, and under which rules. The grid and the parameters are fixed
-/// at deployment: nobody can change the rules under a bid. The owner decides only who is a member and which key
-/// a meter signs with; it can neither touch money nor influence a price.
+/// at deployment: nobody can change the rules under a bid. The owner decides who is a member; a member's zone, source
+/// and meter change only after a delay longer than any bid lives, so every bid is settled on the terms it was placed
+/// under. The owner can neither touch money nor influence a price.
 /// @custom:halt The owner can suspend every member, which stops new bids; running auctions end as ever.
-contract Registry is IRegistry, Ownable2Step {
+contract Registry is IRegistry, DelayedOwnable {
     /// @dev A zone's number travels as two bytes, and a larger tree would not fit a clearing transaction.
     uint256 private constant MAX_ZONES = 1024;
+
+    address private immutable _deployer;
+    uint256 private immutable _delay;
+    uint256 private immutable _maxMembers;
+
+    IVault public vault;
+    uint256 public activeMembers;
 
     Parameters private _parameters;
     Line[] private _lines;
     mapping(address => Member) private _members;
+    mapping(address => Change) private _changes;
 
     /// @param owner_ Admits members
     /// @param parameters_ Fixed for good
     /// @param lines One per zone, parents before children; the first stands for zone 0
-    constructor(address owner_, Parameters memory parameters_, Line[] memory lines) Ownable(owner_) {
-        ScheduleLib.check(parameters_.schedule);
-        if (parameters_.minPrice > parameters_.maxPrice) {
-            revert PricesImpossible(parameters_.minPrice, parameters_.maxPrice);
-        }
-        if (parameters_.ringSize == 0) revert RingTooSmall();
-        if (parameters_.balancingParty == address(0) || parameters_.networkAccount == address(0)) {
-            revert AccountMissing();
-        }
+    constructor(address owner_, Parameters memory parameters_, Line[] memory lines)
+        DelayedOwnable(owner_, parameters_.ownerDelay)
+    {
+        _check(parameters_);
+        _deployer = msg.sender;
+        _delay = parameters_.ownerDelay;
+        _maxMembers = parameters_.limits.maxMembers;
         _parameters = parameters_;
         _layGrid(lines);
+    }
+
+    function _check(Parameters memory p) private pure {
+        ScheduleLib.check(p.schedule);
+        uint256 life = ScheduleLib.life(p.schedule);
+        if (p.ownerDelay < life) revert DelayTooShort(p.ownerDelay, life);
+        if (p.minPrice > p.maxPrice) revert PricesImpossible(p.minPrice, p.maxPrice);
+        Limits memory limits = p.limits;
+        if (limits.minQuantity == 0 || limits.maxSteps == 0 || limits.maxMembers == 0) revert LimitsImpossible();
+        if (p.ringSize == 0) revert RingTooSmall();
+        if (p.balancingParty == address(0) || p.networkAccount == address(0)) revert AccountMissing();
     }
 
     function _layGrid(Line[] memory lines) private {
@@ -53,32 +73,80 @@ contract Registry is IRegistry, Ownable2Step {
         }
     }
 
+    /// @notice The deployer names the vault that seats members, once and for good.
+    function connect(IVault vault_) external {
+        if (msg.sender != _deployer) revert NotConnectedCaller(msg.sender);
+        if (address(vault) != address(0)) revert AlreadyConnected();
+        vault = vault_;
+        emit Connected(address(vault_));
+    }
+
     // ---------------------------------------------------------------- members
 
     /// @inheritdoc IRegistry
     function admit(address member, uint16 zone, uint8 source, address meter) external onlyOwner {
         if (member == address(0)) revert UnknownMember(member);
-        if (zone >= _lines.length) revert UnknownZone(zone);
-        if (source >= Sources.COUNT) revert UnknownSource(source);
-        if (meter == address(0)) revert MeterMissing(member);
-        _members[member] = Member({meter: meter, zone: zone, source: source, active: true});
-        emit MemberAdmitted(member, zone, source, meter);
+        if (_members[member].meter != address(0)) revert AlreadyAMember(member);
+        _requireParticulars(member, zone, source, meter);
+        _count();
+        _install(member, Member({meter: meter, zone: zone, source: source, active: true}));
     }
 
     /// @inheritdoc IRegistry
     function suspend(address member) external onlyOwner {
-        if (!_members[member].active) revert UnknownMember(member);
+        Member memory m = _members[member];
+        if (!m.active) revert UnknownMember(member);
         _members[member].active = false;
+        activeMembers -= 1;
         emit MemberSuspended(member);
+        vault.seat(member, m.zone, false);
     }
 
     /// @inheritdoc IRegistry
-    function replaceMeter(address member, address meter) external onlyOwner {
-        address previous = _members[member].meter;
-        if (previous == address(0)) revert UnknownMember(member);
+    function reinstate(address member) external onlyOwner {
+        Member memory m = _members[member];
+        if (m.meter == address(0)) revert UnknownMember(member);
+        if (m.active) revert AlreadyAMember(member);
+        _members[member].active = true;
+        _count();
+        emit MemberReinstated(member);
+        vault.seat(member, m.zone, true);
+    }
+
+    /// @inheritdoc IRegistry
+    function announce(address member, uint16 zone, uint8 source, address meter) external onlyOwner {
+        if (_members[member].meter == address(0)) revert UnknownMember(member);
+        _requireParticulars(member, zone, source, meter);
+        uint256 from = block.timestamp + _delay;
+        _changes[member] = Change({meter: meter, zone: zone, source: source, from: uint40(from)});
+        emit ChangeAnnounced(member, zone, source, meter, from);
+    }
+
+    /// @inheritdoc IRegistry
+    function adopt(address member) external {
+        Change memory change = _changes[member];
+        if (change.from == 0) revert NothingAnnounced(member);
+        if (block.timestamp < change.from) revert TooEarly(change.from);
+        delete _changes[member];
+        bool active = _members[member].active;
+        _install(member, Member({meter: change.meter, zone: change.zone, source: change.source, active: active}));
+    }
+
+    function _install(address member, Member memory m) private {
+        _members[member] = m;
+        emit MemberAdmitted(member, m.zone, m.source, m.meter);
+        vault.seat(member, m.zone, m.active);
+    }
+
+    function _count() private {
+        if (activeMembers == _maxMembers) revert CommunityFull(activeMembers);
+        activeMembers += 1;
+    }
+
+    function _requireParticulars(address member, uint16 zone, uint8 source, address meter) private view {
+        if (zone >= _lines.length) revert UnknownZone(zone);
+        if (source >= Sources.COUNT) revert UnknownSource(source);
         if (meter == address(0)) revert MeterMissing(member);
-        _members[member].meter = meter;
-        emit MeterReplaced(member, previous, meter);
     }
 
     // ---------------------------------------------------------------- views
@@ -86,6 +154,11 @@ contract Registry is IRegistry, Ownable2Step {
     /// @inheritdoc IRegistry
     function memberOf(address member) external view returns (Member memory) {
         return _members[member];
+    }
+
+    /// @inheritdoc IRegistry
+    function changeOf(address member) external view returns (Change memory) {
+        return _changes[member];
     }
 
     /// @inheritdoc IRegistry
@@ -101,5 +174,10 @@ contract Registry is IRegistry, Ownable2Step {
     /// @inheritdoc IRegistry
     function zones() external view returns (uint256) {
         return _lines.length;
+    }
+
+    /// @inheritdoc IRegistry
+    function owner() public view override(IRegistry, Ownable) returns (address) {
+        return super.owner();
     }
 }

@@ -22,25 +22,35 @@ contract Vault is IVault, ReentrancyGuard {
     /// @notice Money units in one unit of currency.
     uint256 public constant MONEY_PER_CURRENCY = 1e8;
 
+    /// @notice The most the vault takes in, so that no booking can ever overflow: 6e15 of currency.
+    uint256 public constant MAX_HELD = 1 << 79;
+
+    /// @notice The bit of an account's seat that says it may bid.
+    uint16 public constant SEATED = 1 << 15;
+
     IERC20Metadata public immutable token;
+    address public immutable registry;
     address public immutable balancingParty;
     address public immutable networkAccount;
     uint256 private immutable _tokensPerCurrency;
     address private immutable _deployer;
 
     address public market;
+    address public clearing;
     address public settlement;
+    address public quorum;
 
     mapping(address => Account) private _accounts;
     mapping(address => uint256) private _claims;
     int128 private _clearingAccount;
     uint128 private _held;
 
-    constructor(IERC20Metadata token_, IRegistry registry) {
+    constructor(IERC20Metadata token_, IRegistry registry_) {
         token = token_;
         _tokensPerCurrency = 10 ** token_.decimals();
-        balancingParty = registry.parameters().balancingParty;
-        networkAccount = registry.parameters().networkAccount;
+        registry = address(registry_);
+        balancingParty = registry_.parameters().balancingParty;
+        networkAccount = registry_.parameters().networkAccount;
         _deployer = msg.sender;
     }
 
@@ -49,12 +59,22 @@ contract Vault is IVault, ReentrancyGuard {
         _;
     }
 
-    /// @notice The deployer names the two contracts that move money, once and for good.
-    function connect(address market_, address settlement_) external only(_deployer) {
+    modifier onlyLockers() {
+        if (msg.sender != market && msg.sender != quorum) revert NotConnectedCaller(msg.sender);
+        _;
+    }
+
+    /// @notice The deployer names the contracts that lock and move money, once and for good.
+    function connect(address market_, address clearing_, address settlement_, address quorum_)
+        external
+        only(_deployer)
+    {
         if (market != address(0)) revert AlreadyConnected();
         market = market_;
+        clearing = clearing_;
         settlement = settlement_;
-        emit Connected(market_, settlement_);
+        quorum = quorum_;
+        emit Connected(market_, clearing_, settlement_, quorum_);
     }
 
     // ---------------------------------------------------------------- in and out
@@ -67,9 +87,10 @@ contract Vault is IVault, ReentrancyGuard {
         // what arrived counts, not what was sent: a token may take a fee on the way
         money = _moneyDown(Math.min(due, token.balanceOf(address(this)) - before));
         if (money == 0) revert AmountTooSmall();
+        if (_held + money > MAX_HELD) revert VaultFull(MAX_HELD - _held);
         _held += money.toUint128();
         Account memory a = _accounts[account];
-        a.balance += money.toUint96();
+        a.balance += money.toUint80();
         _repay(account, a);
         _accounts[account] = a;
         emit Deposited(account, msg.sender, money, due);
@@ -82,7 +103,7 @@ contract Vault is IVault, ReentrancyGuard {
         if (money > _free(a)) revert BalanceTooLow(msg.sender, _free(a), money);
         tokens = _tokensDown(money);
         if (tokens == 0) revert AmountTooSmall();
-        _accounts[msg.sender].balance = a.balance - money.toUint96();
+        _accounts[msg.sender].balance = a.balance - money.toUint80();
         _held -= money.toUint128();
         emit Withdrawn(msg.sender, money, tokens);
         token.safeTransfer(msg.sender, tokens);
@@ -100,36 +121,86 @@ contract Vault is IVault, ReentrancyGuard {
         return Math.mulDiv(money, _tokensPerCurrency, MONEY_PER_CURRENCY, Math.Rounding.Ceil);
     }
 
-    // ---------------------------------------------------------------- market
+    // ---------------------------------------------------------------- locks
 
     /// @inheritdoc IVault
-    function relock(address account, uint256 previous, uint256 next) external only(market) {
-        Account memory a = _accounts[account];
-        if (a.debt != 0) revert InDebt(account, a.debt);
-        if (previous == next) return;
-        if (next > previous && next - previous > _free(a)) {
-            revert BalanceTooLow(account, _free(a), next - previous);
-        }
-        a.locked = (a.locked + next - previous).toUint80();
-        _accounts[account] = a;
-        emit LockChanged(account, a.locked);
+    function seat(address account, uint16 zone, bool active) external only(registry) {
+        _accounts[account].seat = active ? zone | SEATED : zone;
     }
 
     /// @inheritdoc IVault
-    function unlock(address account, uint256 lock) external only(market) {
+    function relock(address account, uint256 previous, uint256 next) external onlyLockers returns (uint256 zone) {
+        Account memory a = _accounts[account];
+        if (a.seat & SEATED == 0) revert NotAMember(account);
+        if (a.debt != 0) revert InDebt(account, a.debt);
+        return _adjust(account, a, previous, next);
+    }
+
+    /// @inheritdoc IVault
+    function adjust(address account, uint256 previous, uint256 next) external only(market) returns (uint256 zone) {
+        return _adjust(account, _accounts[account], previous, next);
+    }
+
+    function _adjust(address account, Account memory a, uint256 previous, uint256 next)
+        private
+        returns (uint256 zone)
+    {
+        if (!_affords(a, previous, next)) revert BalanceTooLow(account, _free(a), next - previous);
+        _move(account, a, previous, next);
+        return a.seat & ~SEATED;
+    }
+
+    /// @inheritdoc IVault
+    function tryToReserve(address account, uint256 previous, uint256 next)
+        external
+        only(market)
+        returns (bytes4 refusal, uint256 zone)
+    {
+        Account storage s = _accounts[account];
+        (uint256 locked, uint256 seat_) = (s.locked, s.seat);
+        unchecked {
+            // nothing here comes near 2^256, and a balance is never below what is locked of it
+            uint256 needed = locked + next - previous;
+            if (seat_ < SEATED) return (NotAMember.selector, 0);
+            if (s.debt != 0) return (InDebt.selector, 0);
+            if (needed > s.balance && next > previous) return (BalanceTooLow.selector, 0);
+            if (next != previous) s.locked = uint80(needed);
+            return (0, seat_ - SEATED);
+        }
+    }
+
+    function _affords(Account memory a, uint256 previous, uint256 next) private pure returns (bool) {
+        return next <= previous || next - previous <= _free(a);
+    }
+
+    function _move(address account, Account memory a, uint256 previous, uint256 next) private {
+        if (previous == next) return;
+        a.locked = (uint256(a.locked) + next - previous).toUint80();
+        _accounts[account] = a;
+    }
+
+    /// @inheritdoc IVault
+    function unlock(address account, uint256 lock) external onlyLockers {
         if (lock == 0) return;
         Account memory a = _accounts[account];
         a.locked -= lock.toUint80();
         _repay(account, a);
         _accounts[account] = a;
-        emit LockChanged(account, a.locked);
     }
 
     /// @inheritdoc IVault
-    function payNetwork(uint256 money) external only(market) {
+    function forfeit(address account, uint256 lock) external onlyLockers {
+        _accounts[account].locked -= lock.toUint80();
+        _accounts[account].balance -= lock.toUint80();
+        _accounts[balancingParty].balance += lock.toUint80();
+        emit Forfeited(account, lock);
+    }
+
+    /// @inheritdoc IVault
+    function payNetwork(uint256 money) external only(clearing) {
         if (money == 0) return;
         _clearingAccount -= int256(money).toInt128();
-        _accounts[networkAccount].balance += money.toUint96();
+        _accounts[networkAccount].balance += money.toUint80();
         emit NetworkPaid(networkAccount, money);
     }
 
@@ -137,39 +208,39 @@ contract Vault is IVault, ReentrancyGuard {
 
     /// @inheritdoc IVault
     /// @dev Contract cash a member owes never exceeds its lock, so it is always there; imbalance may not be.
-    function settle(address account, uint256 lock, int256 cash, int256 imbalance) external only(settlement) {
+    function settleCash(address account, uint256 lock, int256 cash, int256 imbalance) external only(settlement) {
         Account memory a = _accounts[account];
         a.locked -= lock.toUint80();
-        a.balance = (int256(uint256(a.balance)) + cash).toUint256().toUint96();
-        _clearingAccount -= cash.toInt128();
-        uint256 unpaid;
+        a.balance = (int256(uint256(a.balance)) + cash).toUint256().toUint80();
+        if (cash != 0) _clearingAccount -= cash.toInt128();
         if (account != balancingParty) {
-            unpaid = imbalance < 0 ? _charge(a, uint256(-imbalance)) : _credit(account, a, uint256(imbalance));
+            int256 unpaid =
+                imbalance < 0 ? -_charge(a, uint256(-imbalance)) : _credit(account, a, uint256(imbalance));
             _repay(account, a);
+            if (unpaid != 0) emit LeftUnpaid(account, unpaid);
         }
         _accounts[account] = a;
-        emit Settled(account, cash, imbalance, unpaid);
     }
 
     /// @dev The member pays the balancing party what it can; the rest is its debt.
-    function _charge(Account memory a, uint256 money) private returns (uint256 unpaid) {
+    function _charge(Account memory a, uint256 money) private returns (int256 unpaid) {
         uint256 paid = Math.min(money, _free(a));
-        unpaid = money - paid;
-        a.balance -= paid.toUint96();
-        a.debt += unpaid.toUint80();
-        _accounts[balancingParty].balance += paid.toUint96();
+        unpaid = int256(money - paid);
+        a.balance -= paid.toUint80();
+        a.debt += (money - paid).toUint80();
+        _accounts[balancingParty].balance += paid.toUint80();
     }
 
     /// @dev The balancing party pays the member what it can; the rest is the member's claim.
-    function _credit(address account, Account memory a, uint256 money) private returns (uint256 unpaid) {
+    function _credit(address account, Account memory a, uint256 money) private returns (int256 unpaid) {
         Account memory party = _accounts[balancingParty];
         uint256 paid = Math.min(money, _free(party));
-        unpaid = money - paid;
+        unpaid = int256(money - paid);
         if (paid != 0) {
-            _accounts[balancingParty].balance = party.balance - paid.toUint96();
-            a.balance += paid.toUint96();
+            _accounts[balancingParty].balance = party.balance - paid.toUint80();
+            a.balance += paid.toUint80();
         }
-        if (unpaid != 0) _claims[account] += unpaid;
+        if (paid != money) _claims[account] += money - paid;
     }
 
     /// @dev Free money goes to an old debt first.
@@ -178,8 +249,8 @@ contract Vault is IVault, ReentrancyGuard {
         uint256 paid = Math.min(a.debt, _free(a));
         if (paid == 0) return;
         a.debt -= paid.toUint80();
-        a.balance -= paid.toUint96();
-        _accounts[balancingParty].balance += paid.toUint96();
+        a.balance -= paid.toUint80();
+        _accounts[balancingParty].balance += paid.toUint80();
         emit DebtRepaid(account, paid);
     }
 
@@ -188,7 +259,7 @@ contract Vault is IVault, ReentrancyGuard {
         uint256 claim = _claims[account];
         _claims[account] = 0;
         Account memory a = _accounts[account];
-        money = claim - _credit(account, a, claim);
+        money = claim - uint256(_credit(account, a, claim));
         _repay(account, a);
         _accounts[account] = a;
         emit ClaimPaid(account, money);

@@ -9,7 +9,7 @@ from ape import chain, networks, project
 from ape.cli import account_option
 
 from clearwatt.chain.ape_command import NetworkCommand
-from clearwatt.chain.deployment import MarketDeployer, write_deployment
+from clearwatt.chain.deployment import MarketConfig, MarketDeployer, write_deployment
 from clearwatt.chain.market_config import read_market_config
 from clearwatt.errors import UserError
 
@@ -37,6 +37,15 @@ def cli(account: Any, config: Path, output: Path | None) -> None:
     deployer = MarketDeployer(project, account, click.echo)
     write_deployment(deployer.deploy(market, network, networks.provider.chain_id), target)
     click.echo(f"deployed on {network}: {target}")
+    click.echo(clearing_of(market))
+
+
+def clearing_of(market: MarketConfig) -> str:
+    """How this market's auctions are cleared, in a sentence."""
+    full = f"{market.max_members} members with {market.max_steps} steps each"
+    if market.fits_one_transaction:
+        return f"an auction of {full} is cleared in one transaction"
+    return f"an auction of {full} does not fit one transaction: it is cleared in chunks"
 
 
 def require_writable(target: Path) -> None:

@@ -9,20 +9,6 @@ enum Evidence {
     Deemed
 }
 
-/// @notice What is needed to settle one member's auction.
-/// @param member Whose
-/// @param evidence On whose word
-/// @param position `zone uint16 | cash int128 | fills int32[T]`, as the clearing left it
-/// @param readings T packed int32, net Wh, positive = injection; empty if deemed
-/// @param signatures The meter's 65 bytes, or the quorum's; empty if deemed
-struct Delivery {
-    address member;
-    Evidence evidence;
-    bytes position;
-    bytes readings;
-    bytes signatures;
-}
-
 /// @notice What a settled member may draw in energy tokens.
 /// @param source What it injects
 /// @param unmatched Wh it injected beyond what it had sold
@@ -48,8 +34,11 @@ struct EnergyTotals {
 
 /// @title Deliveries, imbalance and pay-out
 interface ISettlement {
-    /// @notice Imbalance prices of the auction are final. `byQuorum` is false for the fallback.
+    /// @notice The quorum's imbalance prices (`byQuorum`), final unless they fall in a dispute, or the fallback ones.
     event ImbalancePricesPosted(uint256 indexed auction, bool byQuorum, bytes imbalancePrices);
+
+    /// @notice The quorum's reading for a silent meter; final unless it falls in a dispute.
+    event SubstitutePosted(uint256 indexed auction, address indexed member, bytes readings);
 
     /// @notice One member's auction is settled: cash for contracts and imbalance, money units, and its readings.
     event MemberSettled(
@@ -69,21 +58,30 @@ interface ISettlement {
 
     error NotDelivered(uint256 auction, uint256 deliveryEnd);
     error NotCleared(uint256 auction);
-    error ImbalanceNotPosted(uint256 auction);
-    error ImbalanceAlreadyPosted(uint256 auction);
-    error ImbalanceMismatch(uint256 auction);
+    error FallbackPosted(uint256 auction);
+    /// @notice The quorum's imbalance prices stand, or may yet.
+    error ReportStands(uint256 auction);
+    /// @notice These are not the imbalance prices in force, or they are not final yet.
+    error ImbalanceNotFinal(uint256 auction);
     error PricesMismatch(uint256 auction);
     /// @notice Imbalance prices must keep `lowest <= surplus <= price <= shortage <= highest` of the market.
     error ImbalanceOutOfOrder(uint256 zone, uint256 slot, int256 surplus, int256 price, int256 shortage);
     error MalformedImbalance(uint256 length, uint256 expected);
-    error MalformedPosition(address member, uint256 length);
     error MalformedReadings(address member, uint256 length);
+    /// @notice The deliveries end in the middle of one.
+    error MalformedDeliveries(uint256 length);
+    error UnknownEvidence(address member, uint256 evidence);
     /// @notice The readings are not signed by the member's meter.
     error WrongMeter(address member, address signer);
+    /// @notice These are not the readings the quorum reported, or they are not final yet.
+    error SubstituteNotFinal(uint256 auction, address member);
     error TooEarlyFor(Evidence evidence, uint256 from);
+    /// @notice The quorum's time to report is over.
+    error TooLateToReport(uint256 deadline);
     error NotAllSettled(uint256 auction, uint256 settled, uint256 live);
 
-    /// @notice Fixes the auction's imbalance prices as signed by the oracle quorum; anyone may post them.
+    /// @notice Takes the auction's imbalance prices as signed by the oracle quorum; anyone may post them, from the end
+    /// of delivery until the substitute deadline.
     /// @param prices The prices as they were cleared
     /// @param imbalancePrices Per zone and slot, zone-major: `surplus int24 | shortage int24`
     function postImbalance(
@@ -93,18 +91,29 @@ interface ISettlement {
         bytes calldata signatures
     ) external;
 
-    /// @notice After the substitute deadline, settles imbalance at the market's own prices; anyone may call.
+    /// @notice Takes a reading that the oracle quorum signed in place of a silent meter; anyone may post it, from the
+    /// metering deadline until the substitute deadline.
+    /// @param readings T packed int32, net Wh
+    function postSubstitute(uint256 auction, address member, bytes calldata readings, bytes calldata signatures)
+        external;
+
+    /// @notice After the substitute deadline, unless a report of the quorum stands, settles imbalance at the market's own
+    /// prices; anyone may call.
     function postFallback(uint256 auction, bytes calldata prices) external;
 
     /// @notice Settles any number of members; anyone may call.
-    function settle(uint256 auction, bytes calldata imbalancePrices, Delivery[] calldata deliveries) external;
+    /// @param imbalancePrices Those in force
+    /// @param deliveries Back to back: `member address | evidence uint8 | zone uint16 | cash int128 | fills int32[T]`, the
+    /// position as clearing left it, then, unless deemed, `readings int32[T]`, and on the meter's word its 65 bytes of
+    /// signature over `MeterStatement(uint256 auction,address member,int32[] readings)`
+    function settle(uint256 auction, bytes calldata imbalancePrices, bytes calldata deliveries) external;
 
     /// @notice Mints the energy tokens of any number of members once the whole auction is settled; anyone may call.
     /// @dev A claim not drawn before the member's record is used again lapses.
     function drawTokens(uint256 auction, Entitlement[] calldata entitlements) external;
 
-    /// @notice keccak256 of the imbalance prices in force, 0 before they are posted.
-    function imbalanceHashOf(uint256 auction) external view returns (bytes32);
+    /// @notice keccak256 of the fallback imbalance prices, 0 unless they apply.
+    function fallbackHashOf(uint256 auction) external view returns (bytes32);
 
     function totalsOf(uint256 auction) external view returns (EnergyTotals memory);
 }

@@ -55,11 +55,13 @@ struct Node {
 /// @title Is this the welfare optimum at the canonical price?
 /// @notice The rules E1 to E7 of docs/protocol.md in three calls: `open` takes the solver's prices and marginal
 /// volumes, `fill` walks each bundle once and derives its fills, `close` checks lines, balance, price and volume.
-/// Whatever passes all three is an optimum of the auction's welfare, at prices that depend on the bids alone.
+/// Between two bundles the book can be put away with `save` and taken up again with `load`. Whatever passes all is an
+/// optimum of the auction's welfare, at prices that depend on the bids alone.
 /// @dev A cell keeps all there is to know of a zone and slot in one word, so that a step costs one load and one
 /// store: `net injection 128 | sell marginal 28 | buy marginal 28 | lo 24 | hi 24 | price 24`. Prices are biased
 /// by 2^23, so that plain unsigned comparison orders them. A marginal is named by its position plus one; 0 is none.
-/// Every sum fits: a quantity has 32 bits, a transaction holds fewer than 2^24 steps, a price has 24 bits.
+/// Every sum fits: a quantity has 32 bits, a price 24, and an auction, cleared in one transaction or in many, holds
+/// at most 2^16 bundles of 2^16 steps.
 library Equilibrium {
     uint256 private constant WORD = 32;
     uint256 private constant PRICE_BYTES = 3;
@@ -343,6 +345,67 @@ library Equilibrium {
             int256 flow = node.flow;
             least = flow > 0 ? node.fee : flow > -node.importLimit ? -node.fee : -NO_BOUND;
             most = flow < 0 ? -node.fee : flow < node.exportLimit ? node.fee : NO_BOUND;
+        }
+    }
+
+    // ---------------------------------------------------------------- save, load
+
+    /// @notice The book in words, for a walk over the bids that goes on in another transaction.
+    /// @param head Words left free in front of it, for what the caller has to remember
+    /// @return state `head | cells | marginals`; a marginal is its 16 bytes as named, below what was `seen` of it
+    function save(Book memory book, uint256 head) internal pure returns (bytes memory state) {
+        uint256 cells = book.zones * book.slots;
+        uint256 count = book.marginals.length;
+        state = new bytes((head + cells + count) * WORD);
+        unchecked {
+            uint256 target;
+            assembly ("memory-safe") {
+                target := add(add(state, 32), shl(5, head))
+            }
+            uint256 source = book.cells;
+            for (uint256 end = source + cells * WORD; source != end; source += WORD) {
+                _store(target, _load(source));
+                target += WORD;
+            }
+            for (uint256 i; i != count; ++i) {
+                Marginal memory m = book.marginals[i];
+                uint256 place = m.zone << 16 | m.slot << 8 | (m.buy ? 1 : 0);
+                _store(target, m.seen << 128 | place << 96 | m.quantity << 48 | m.filled);
+                target += WORD;
+            }
+        }
+    }
+
+    /// @notice The book again. Nothing in it is checked: the caller knows the words for those that `save` returned.
+    /// @param words As `save` returned them, without the head
+    function load(bytes calldata words, uint256 zones, uint256 slots) internal pure returns (Book memory book) {
+        uint256 count = zones * slots;
+        book.zones = zones;
+        book.slots = slots;
+        uint256 cells = _allocate(count);
+        book.cells = cells;
+        uint256 source = StepsLib.start(words);
+        assembly ("memory-safe") {
+            calldatacopy(cells, source, shl(5, count))
+        }
+        source += count * WORD;
+        count = words.length / WORD - count;
+        book.marginals = new Marginal[](count);
+        unchecked {
+            for (uint256 i; i != count; ++i) {
+                uint256 word;
+                assembly ("memory-safe") {
+                    word := calldataload(add(source, shl(5, i)))
+                }
+                Marginal memory m = book.marginals[i];
+                m.zone = uint16(word >> 112);
+                m.slot = uint8(word >> 104);
+                m.buy = uint8(word >> 96) == 1;
+                m.cell = cells + (m.zone * slots + m.slot) * WORD;
+                m.quantity = uint48(word >> 48);
+                m.filled = uint48(word);
+                m.seen = word >> 128;
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 """A small community on a test chain: contracts deployed, members admitted and funded, and the calls a test makes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -19,6 +19,9 @@ from clearwatt.grid import Grid, Line
 
 TOKENS_PER_CURRENCY = 10**6
 FUNDS = 10_000 * TOKENS_PER_CURRENCY
+FAR_FUTURE = 2**40 - 1
+SALT = keccak(text="salt of a sealed bid")
+ZERO_ADDRESS = "0x" + "0" * 40
 
 FEEDERS = Grid(
     (-1, 0, 1, 1), (Line(), Line(50_000, 50_000, 0), Line(20_000, 20_000, 10), Line(20_000, 20_000, 25))
@@ -33,16 +36,24 @@ def key_of(name: str) -> LocalAccount:
 
 @dataclass
 class Participant:
-    """A member: the account that bids (an Ape account) and the key its meter signs with."""
+    """A member: the account that bids (an Ape account) and the key its meter signs with.
+
+    signing_key: what it signs bids with, where Ape does not know the account's key.
+    """
 
     account: Any
     meter: LocalAccount
     zone: int
     source: str = "none"
+    signing_key: LocalAccount | None = None
 
     @property
     def address(self) -> str:
         return str(self.account.address)
+
+    @property
+    def key(self) -> LocalAccount:
+        return self.signing_key or EthAccount.from_key(self.account.private_key)
 
 
 @dataclass
@@ -66,9 +77,17 @@ class Community:
 
     # ------------------------------------------------------------ people
 
-    def admit(self, account: Any, zone: int, source: str = "none", tokens: int = FUNDS) -> Participant:
+    def admit(
+        self,
+        account: Any,
+        zone: int,
+        source: str = "none",
+        tokens: int = FUNDS,
+        signing_key: LocalAccount | None = None,
+    ) -> Participant:
         """Admit an account with a meter of its own, and fund it."""
-        participant = Participant(account, key_of(f"meter of {account.address}"), zone, source)
+        meter = key_of(f"meter of {account.address}")
+        participant = Participant(account, meter, zone, source, signing_key)
         self.registry.admit(
             participant.address, zone, SOURCES[source], participant.meter.address, sender=self.owner
         )
@@ -89,11 +108,89 @@ class Community:
     def close_gate(self, auction: int) -> None:
         self.travel(self.config.schedule.gate_closure(auction))
 
+    def await_clearing(self, auction: int) -> None:
+        """Gate closed, and sealed bids opened or not."""
+        self.travel(self.config.schedule.clearing_start(auction))
+
     # ------------------------------------------------------------ bids and clearing
 
     def bid(self, participant: Participant, auction: int, steps: Sequence[tuple[int, int, int]]) -> Any:
         bundle = tuple(Step(*step) for step in steps)
         receipt = self.market.bid(auction, pack_steps(bundle), sender=participant.account)
+        self.bids[auction, participant.address] = Bid(participant.address, participant.zone, bundle)
+        return receipt
+
+    def bid_signed(
+        self, auction: int, bundles: Mapping[str, Sequence[tuple[int, int, int]]], nonce: int = 1
+    ) -> Any:
+        """Bundles by address, signed by their members and posted by the owner in one transaction."""
+        by_address = {participant.address: participant for participant in self.participants}
+        signed = [
+            self.signed_bid(by_address[address], auction, steps, nonce) for address, steps in bundles.items()
+        ]
+        return self.post_signed(auction, signed)
+
+    def post_signed(self, auction: int, signed: Sequence[codec.SignedBid], sender: Any = None) -> Any:
+        """Post signed bids; those that the market takes are noted."""
+        packed = codec.pack_signed_bids(signed)
+        receipt = self.market.bidSigned(auction, packed, sender=sender or self.owner)
+        for event in receipt.decode_logs(self.market.BidsPlaced):
+            for bid in codec.unpack_bids(bytes(event.bids)):
+                self.bids[auction, bid.member] = bid
+        return receipt
+
+    def signed_bid(
+        self,
+        participant: Participant,
+        auction: int,
+        steps: Sequence[tuple[int, int, int]],
+        nonce: int = 1,
+        deadline: int = FAR_FUTURE,
+    ) -> codec.SignedBid:
+        """A bundle with its member's signature."""
+        packed = pack_steps([Step(*step) for step in steps])
+        message = typed_data.bid(
+            self.chain_id, self.market.address, auction, participant.address, nonce, deadline, packed
+        )
+        signature = typed_data.sign(participant.key, message)
+        return codec.SignedBid(participant.address, nonce, deadline, packed, signature)
+
+    def commitment(
+        self,
+        participant: Participant,
+        auction: int,
+        steps: Sequence[tuple[int, int, int]],
+        salt: bytes = SALT,
+    ) -> bytes:
+        """What stands for a sealed bid."""
+        packed = pack_steps([Step(*step) for step in steps])
+        return codec.seal_commitment(
+            self.chain_id, self.market.address, auction, participant.address, salt, packed
+        )
+
+    def seal(
+        self,
+        participant: Participant,
+        auction: int,
+        steps: Sequence[tuple[int, int, int]],
+        salt: bytes = SALT,
+    ) -> Any:
+        commitment = self.commitment(participant, auction, steps, salt)
+        return self.market.seal(auction, commitment, sender=participant.account)
+
+    def open(
+        self,
+        participant: Participant,
+        auction: int,
+        steps: Sequence[tuple[int, int, int]],
+        salt: bytes = SALT,
+        sender: Any = None,
+    ) -> Any:
+        """Open a sealed bid; anyone who knows the salt may."""
+        bundle = tuple(Step(*step) for step in steps)
+        receipt = self.market.open(
+            auction, participant.address, salt, pack_steps(bundle), sender=sender or self.owner
+        )
         self.bids[auction, participant.address] = Bid(participant.address, participant.zone, bundle)
         return receipt
 
@@ -110,7 +207,7 @@ class Community:
 
     def submit(self, auction: int, claim: Claim, bids: bytes, sender: Any = None) -> Any:
         """Send a clearing, honest or not."""
-        return self.market.clear(
+        return self.clearing.clear(
             auction,
             codec.pack_prices(claim.prices),
             codec.pack_marginals(claim.marginals),
@@ -137,15 +234,59 @@ class Community:
         shortage = [[min(price + spread, highest) for price in row] for row in claim.prices]
         return codec.pack_imbalance(surplus, shortage)
 
-    def post_imbalance(self, auction: int, claim: Claim, spread: int = 1_000) -> bytes:
-        """Have the quorum sign imbalance prices and post them."""
+    def post_imbalance(self, auction: int, claim: Claim, spread: int = 1_000, wait: bool = True) -> bytes:
+        """Have the quorum sign imbalance prices and post them; with `wait`, until nobody can dispute them any more."""
         prices = self.imbalance(claim, spread)
-        message = typed_data.imbalance_prices(self.chain_id, self.quorum.address, auction, prices)
-        signatures = typed_data.sign_all(self.signing_oracles, message)
+        signatures = self.sign_imbalance(auction, prices)
         self.settlement.postImbalance(
             auction, codec.pack_prices(claim.prices), prices, signatures, sender=self.owner
         )
+        if wait:
+            self.await_final(auction)
         return prices
+
+    def await_final(self, auction: int, subject: str = ZERO_ADDRESS) -> None:
+        """Until the quorum's report is final, if nobody disputes it."""
+        self.travel(self.quorum.reportOf(auction, subject).finalFrom)
+
+    def sign_imbalance(
+        self, auction: int, prices: bytes, oracles: Sequence[LocalAccount] | None = None
+    ) -> bytes:
+        message = typed_data.imbalance_prices(self.chain_id, self.quorum.address, self.term, auction, prices)
+        return typed_data.sign_all(self.signing_oracles if oracles is None else oracles, message)
+
+    def sign_substitute(
+        self,
+        auction: int,
+        participant: Participant,
+        readings: Sequence[int],
+        oracles: Sequence[LocalAccount] | None = None,
+    ) -> bytes:
+        message = typed_data.substitute_reading(
+            self.chain_id,
+            self.quorum.address,
+            self.term,
+            auction,
+            participant.address,
+            codec.pack_readings(readings),
+        )
+        return typed_data.sign_all(self.signing_oracles if oracles is None else oracles, message)
+
+    def post_substitute(
+        self, auction: int, participant: Participant, readings: Sequence[int], wait: bool = True
+    ) -> None:
+        """Have the quorum sign readings in place of a silent meter and post them, as `post_imbalance` does."""
+        signatures = self.sign_substitute(auction, participant, readings)
+        self.settlement.postSubstitute(
+            auction, participant.address, codec.pack_readings(readings), signatures, sender=self.owner
+        )
+        if wait:
+            self.await_final(auction, participant.address)
+
+    @property
+    def term(self) -> typed_data.QuorumTerm:
+        """The quorum in office."""
+        return typed_data.QuorumTerm(self.quorum.epoch(), bytes(self.quorum.configuration()))
 
     @property
     def signing_oracles(self) -> Sequence[LocalAccount]:
@@ -157,19 +298,39 @@ class Community:
 
     def delivery(
         self, auction: int, participant: Participant, position: Position, readings: Sequence[int]
-    ) -> tuple[Any, ...]:
-        """A delivery on the word of the participant's own meter."""
+    ) -> bytes:
+        """A delivery on the word of the participant's own meter, packed."""
         message = typed_data.meter_statement(
             self.chain_id, self.settlement.address, auction, participant.address, readings
         )
         signature = typed_data.sign(participant.meter, message)
-        return (
+        return codec.pack_delivery(
             participant.address,
             typed_data.Evidence.METER,
             codec.pack_position(position),
             codec.pack_readings(readings),
             signature,
         )
+
+    def substituted(self, participant: Participant, position: Position, readings: Sequence[int]) -> bytes:
+        """A delivery on the quorum's word, packed."""
+        return codec.pack_delivery(
+            participant.address,
+            typed_data.Evidence.SUBSTITUTE,
+            codec.pack_position(position),
+            codec.pack_readings(readings),
+        )
+
+    def deemed(self, participant: Participant, position: Position) -> bytes:
+        """A delivery on nobody's word, packed."""
+        return codec.pack_delivery(
+            participant.address, typed_data.Evidence.DEEMED, codec.pack_position(position)
+        )
+
+    def settle(self, auction: int, imbalance: bytes, deliveries: Iterable[bytes], sender: Any = None) -> Any:
+        """Settle members in one transaction."""
+        packed = b"".join(deliveries)
+        return self.settlement.settle(auction, imbalance, packed, sender=sender or self.owner)
 
     # ------------------------------------------------------------ money
 
@@ -209,7 +370,7 @@ def deploy_community(
     )
     deployer = MarketDeployer(project, owner)
     deployment = deployer.deploy(config, "test", int(chain.chain_id))
-    names = {"OracleQuorum": "quorum", "EnergyToken": "token"}
+    names = {"OracleQuorum": "quorum", "EnergyToken": "token", "ChunkedClearing": "clearing"}
     contracts = {names.get(name, name.lower()): instance for name, instance in deployer.instances.items()}
     contracts["testeuro"].mint(owner, 10**9 * TOKENS_PER_CURRENCY, sender=owner)
     contracts["testeuro"].approve(contracts["vault"].address, 2**256 - 1, sender=owner)

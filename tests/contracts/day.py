@@ -55,7 +55,7 @@ class Day:
         prices = raw.get("prices", codec.pack_prices(claim.prices))
         marginals = raw.get("marginals", codec.pack_marginals(claim.marginals))
         sent = (self.auction, prices, marginals, self.bids if bids is None else bids)
-        return refusal(self.market.market.clear, *sent, sender=self.market.owner)
+        return refusal(self.market.clearing.clear, *sent, sender=self.market.owner)
 
     def with_price(self, zone: int, slot: int, price: int) -> Claim:
         """The claim with one price changed."""
@@ -76,8 +76,8 @@ class Day:
     def position(self, participant: Participant) -> codec.Position:
         return self.market.position(self.problem, self.result, participant)
 
-    def delivery(self, participant: Participant, deviations: Sequence[int] = (0, 0, 0, 0)) -> tuple[Any, ...]:
-        """A statement of the participant's meter: what it traded, and so much more per slot."""
+    def delivery(self, participant: Participant, deviations: Sequence[int] = (0, 0, 0, 0)) -> bytes:
+        """A statement of the participant's meter, packed: what it traded, and so much more per slot."""
         position = self.position(participant)
         readings = [fill + more for fill, more in zip(position.fills, deviations, strict=True)]
         return self.market.delivery(self.auction, participant, position, readings)
@@ -98,5 +98,5 @@ def close_day(market: Community, auction: int = 0) -> Day:
     """Bids placed, gate closed, solved but not cleared."""
     market.bids.clear()
     place_bids(market, auction)
-    market.close_gate(auction)
+    market.await_clearing(auction)
     return Day(market, auction, *market.solve(auction))

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from eth_utils import keccak, to_checksum_address
+from eth_account.signers.local import LocalAccount
 
-from tests.contracts.community import Community, Participant, deploy_community
+from tests.contracts.community import Community, Participant, deploy_community, key_of
 
 RETAIL, FEED_IN = 30_000, 8_000
 AUCTIONS_APART = 100  # so far that the first is over before the second takes bids
@@ -60,10 +60,10 @@ def profile(
     project: Any, chain: Any, accounts: Any, shape: Shape, report: Callable[[str], None] = lambda line: None
 ) -> GasProfile:
     """Run two auctions of this shape, the second in records the first has used, and measure the second."""
-    retailer = to_checksum_address(keccak(text="retailer")[-20:])
+    retailer = key_of("retailer")
     network = accounts[2].address
-    terms = {"slots": shape.slots, "ring_size": 1}
-    community = deploy_community(project, chain, accounts[0], retailer, network, **terms)
+    terms = {"slots": shape.slots, "ring_size": 1, "max_members": shape.members}
+    community = deploy_community(project, chain, accounts[0], retailer.address, network, **terms)
     admit_all(community, accounts, shape, retailer)
     report(f"{shape}: first auction")
     run_auction(community, shape, 0)
@@ -73,18 +73,18 @@ def profile(
     return measured
 
 
-def admit_all(community: Community, accounts: Any, shape: Shape, retailer: str) -> None:
+def admit_all(community: Community, accounts: Any, shape: Shape, retailer: LocalAccount) -> None:
     """The retailer at the root, the others spread over the zones; a third of them have PV."""
     _admit(community, accounts, retailer, 0, "none")
     for number in range(shape.members - 1):
-        address = to_checksum_address(keccak(text=f"household {number}")[-20:])
         zone = number % community.config.grid.zones
-        _admit(community, accounts, address, zone, "solar" if number % 3 == 0 else "none")
+        source = "solar" if number % 3 == 0 else "none"
+        _admit(community, accounts, key_of(f"household {number}"), zone, source)
 
 
-def _admit(community: Community, accounts: Any, address: str, zone: int, source: str) -> None:
-    community.chain.provider.set_balance(address, 10**18)
-    community.admit(accounts[address], zone, source, tokens=10**13)
+def _admit(community: Community, accounts: Any, key: LocalAccount, zone: int, source: str) -> None:
+    community.chain.provider.set_balance(key.address, 10**18)
+    community.admit(accounts[key.address], zone, source, tokens=10**13, signing_key=key)
 
 
 def bundle(rng: random.Random, shape: Shape, retailer: bool) -> list[tuple[int, int, int]]:
@@ -117,7 +117,7 @@ def run_auction(community: Community, shape: Shape, auction: int) -> GasProfile:
     community.travel(community.config.schedule.delivery_end(auction))
     prices = community.post_imbalance(auction, claim)
 
-    def deliver(participant: Participant) -> tuple[Any, ...]:
+    def deliver(participant: Participant) -> bytes:
         position = community.position(problem, result, participant)
         readings = [fill + rng.randint(-20, 20) for fill in position.fills]
         return community.delivery(auction, participant, position, readings)
@@ -127,10 +127,9 @@ def run_auction(community: Community, shape: Shape, auction: int) -> GasProfile:
     return GasProfile(shape, bid_gas, receipt.gas_used, settle_gas, len(calldata), floor_of(calldata))
 
 
-def _settle(community: Community, auction: int, prices: bytes, deliveries: list[tuple[Any, ...]]) -> int:
+def _settle(community: Community, auction: int, prices: bytes, deliveries: list[bytes]) -> int:
     batches = (deliveries[start : start + BATCH] for start in range(0, len(deliveries), BATCH))
-    settle = community.settlement.settle
-    return sum(settle(auction, prices, batch, sender=community.owner).gas_used for batch in batches)
+    return sum(community.settle(auction, prices, batch).gas_used for batch in batches)
 
 
 def floor_of(calldata: bytes) -> int:

@@ -9,9 +9,10 @@ from eth_account import Account
 from eth_account.signers.local import LocalAccount
 
 from clearwatt.bids import Step
+from clearwatt.chain import codec, typed_data
 from clearwatt.chain.clock import Clock
 from clearwatt.chain.deployment import SOURCES, Deployment, MarketConfig, Schedule, write_deployment
-from clearwatt.chain.market import AuctionView, MarketClient
+from clearwatt.chain.market import PRICES, AuctionView, MarketClient
 from clearwatt.chain.node import connect
 from clearwatt.chain.sender import Sender
 from clearwatt.community.participants import Participant, make_participant, place_bids, test_key
@@ -81,6 +82,7 @@ class Street:
         self.deployment = deployment
         self.client = MarketClient(connect(url), deployment)
         self.clock = Clock(self.client.web3)
+        self.poster = Sender(self.client.web3, OWNER, self.client.errors)
         self.schedule = self.client.rules.schedule
         self.people = {person.name: person for person in participants(self.client)}
         self.database = f"sqlite:///{folder / 'statements.db'}"
@@ -95,10 +97,10 @@ class Street:
     # ------------------------------------------------------------ what happens
 
     def bid(self, *auctions: int) -> None:
-        """Everybody bids in these auctions."""
+        """Everybody signs bids for these auctions, and one account posts them."""
         for auction in auctions:
             bundles = [(self.people[name], [Step(*step) for step in steps]) for name, steps in BIDS.items()]
-            place_bids(self.client, auction, bundles)
+            place_bids(self.client, self.poster, auction, bundles)
 
     def close_gate(self, auction: int) -> None:
         self.clock.travel(self.schedule.gate_closure(auction))
@@ -115,6 +117,32 @@ class Street:
             self.statement(name, auction) for auction in auctions for name in BIDS if name not in silent
         )
 
+    def pass_dispute_window(self, *auctions: int, oracles: Iterable[OracleProcess] = ()) -> None:
+        """Imbalance prices are posted, and time passes until nobody can dispute them any more."""
+        self.wait_for(lambda: self.priced(*auctions), *oracles)
+        self.clock.travel(max(self.view(auction).imbalance_final_from or 0 for auction in auctions))
+
+    def dispute(self, name: str, auction: int) -> None:
+        """A member disputes the auction's imbalance prices."""
+        call = self.client.quorum.functions.dispute(auction, PRICES)
+        self.people[name].sender.send(call)
+
+    def overturn(self, auction: int) -> None:
+        """The owner finds that the auction's imbalance prices are wrong."""
+        self.poster.send(self.client.quorum.functions.decide(auction, PRICES, False))
+
+    def substitute(self, name: str, auction: int) -> None:
+        """The quorum reports a reading in place of a silent meter."""
+        readings = codec.pack_readings(READINGS[name])
+        quorum, member = self.client.quorum.address, self.address(name)
+        message = typed_data.substitute_reading(
+            CHAIN_ID, quorum, self.client.term(), auction, member, readings
+        )
+        signature = typed_data.sign(ORACLE, message)
+        self.poster.send(
+            self.client.settlement.functions.postSubstitute(auction, member, readings, signature)
+        )
+
     # ------------------------------------------------------------ what came of it
 
     def view(self, auction: int) -> AuctionView:
@@ -122,6 +150,9 @@ class Street:
 
     def cleared(self, *auctions: int) -> bool:
         return all(self.view(auction).cleared for auction in auctions)
+
+    def priced(self, *auctions: int) -> bool:
+        return all(self.view(auction).imbalance is not None for auction in auctions)
 
     def settled(self, *auctions: int) -> bool:
         return all(self.cleared(auction) and not self.view(auction).unsettled for auction in auctions)
@@ -133,7 +164,9 @@ class Street:
 
     def events(self, name: str) -> list[Any]:
         """All events of this name, from the market's first block."""
-        contract = self.client.settlement if name in ("MemberSettled", "TokensDrawn") else self.client.market
+        contract = {"Cleared": self.client.clearing, "BidsPlaced": self.client.market}.get(
+            name, self.client.settlement
+        )
         return list(contract.events[name].get_logs(from_block=self.deployment.first_block))
 
     # ------------------------------------------------------------ the oracle

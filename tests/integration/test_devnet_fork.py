@@ -43,7 +43,7 @@ def clear_and_settle(day: Day) -> None:
     market.travel(market.config.schedule.delivery_end(0))
     prices = market.post_imbalance(0, day.claim)
     deliveries = [day.delivery(participant) for participant in market.participants]
-    market.settlement.settle(0, prices, deliveries, sender=market.owner)
+    market.settle(0, prices, deliveries)
 
 
 def test_fork__cleared_and_settled_there__devnet_unchanged(

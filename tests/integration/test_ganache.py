@@ -26,7 +26,7 @@ def test_auction__on_ganache__cleared_and_settled(
         market.travel(market.config.schedule.delivery_end(0))
         prices = market.post_imbalance(0, day.claim)
         deliveries = [day.delivery(participant, (5, -5, 0, 1)) for participant in market.participants]
-        market.settlement.settle(0, prices, deliveries, sender=market.owner)
+        market.settle(0, prices, deliveries)
         assert market.settlement.totalsOf(0).settled == 5
         assert market.vault.clearingAccount() == 0
         assert market.vault.accountOf(market.config.network_account).balance == day.income()

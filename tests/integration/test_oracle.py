@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from eth_account.messages import encode_defunct
 
 from clearwatt.chain.deployment import write_deployment
-from clearwatt.chain.market import AuctionView, MarketClient
+from clearwatt.chain.market import PRICES, AuctionView, MarketClient
 from clearwatt.chain.node import NodeRefused, connect
 from clearwatt.chain.typed_data import Evidence
 from clearwatt.cli import main
@@ -53,6 +53,7 @@ def test_run__auctions_from_bids_to_tokens__all_done_and_ended_cleanly(street: S
         street.wait_for(lambda: street.cleared(1), oracle)
         street.end_delivery(1)
         street.report(0, 1)
+        street.pass_dispute_window(0, 1, oracles=[oracle])
         street.wait_for(lambda: street.with_tokens(0, 1), oracle)
         assert oracle.stop() == 0
     assert settlements(street, 0) == settlements(street, 1) == dict.fromkeys(BIDS, Evidence.METER)
@@ -79,6 +80,7 @@ def test_run__tokens_left_to_their_owners__settles_and_draws_none(street: Street
         street.wait_for(lambda: street.cleared(0), oracle)
         street.end_delivery(0)
         street.report(0)
+        street.pass_dispute_window(0, oracles=[oracle])
         street.wait_for(lambda: street.settled(0), oracle)
         time.sleep(0.5)
     assert street.events("TokensDrawn") == []
@@ -95,7 +97,7 @@ def test_run__void_auction__locks_released(street: Street) -> None:
     assert_said_nothing_unforeseen(street)
 
 
-def test_run__silent_meter__the_others_are_settled_at_once_and_it_is_deemed_in_the_end(
+def test_run__silent_meter__the_others_are_settled_without_it_and_it_is_deemed_in_the_end(
     street: Street,
 ) -> None:
     street.bid(0)
@@ -105,11 +107,15 @@ def test_run__silent_meter__the_others_are_settled_at_once_and_it_is_deemed_in_t
         street.end_delivery(0)
         street.report(0, silent=["producer"])
         time.sleep(0.5)
-        assert settlements(street) == {}
+        assert street.view(0).imbalance is None
         street.clock.travel(street.schedule.metering_deadline(0))
+        street.pass_dispute_window(0, oracles=[oracle])
         street.wait_for(lambda: len(street.view(0).settled) == 2, oracle)
         assert street.view(0).unsettled == [street.address("producer")]
-        street.clock.travel(street.schedule.substitute_deadline(0))
+        street.clock.travel(street.schedule.deemed_from(0) - 1)
+        time.sleep(0.5)
+        assert street.view(0).unsettled == [street.address("producer")]
+        street.clock.travel(street.schedule.deemed_from(0))
         street.wait_for(lambda: street.settled(0), oracle)
     meter = Evidence.METER
     assert settlements(street) == {"retailer": meter, "consumer": meter, "producer": Evidence.DEEMED}
@@ -123,6 +129,8 @@ def test_run__nothing_heard_of_anybody__fallback_prices_and_all_deemed(street: S
         oracle.kill()
         street.clock.travel(street.schedule.substitute_deadline(0))
         oracle.start()
+        street.wait_for(lambda: street.view(0).imbalance is not None, oracle)
+        street.clock.travel(street.schedule.deemed_from(0))
         street.wait_for(lambda: street.settled(0), oracle)
     assert settlements(street) == dict.fromkeys(BIDS, Evidence.DEEMED)
     [posted] = street.client.settlement.events.ImbalancePricesPosted.get_logs(from_block=0)
@@ -164,6 +172,7 @@ def test_run__false_and_malformed_statements__passed_over_for_the_genuine_one(st
     with street.oracle() as oracle:
         street.wait_for(lambda: street.cleared(0), oracle)
         street.end_delivery(0)
+        street.pass_dispute_window(0, oracles=[oracle])
         street.wait_for(lambda: street.settled(0), oracle)
     assert settlements(street)["producer"] is Evidence.METER
     assert street.view(0).settled[member].readings == READINGS["producer"]
@@ -182,8 +191,9 @@ def test_run__false_statement_only__waited_for_the_genuine_one_and_told_once(str
         street.end_delivery(0)
         street.wait_for_log("in a form that the chain does not take", oracle)
         time.sleep(0.5)
-        assert settlements(street) == {}
+        assert street.view(0).imbalance is None
         street.store.add([genuine])
+        street.pass_dispute_window(0, oracles=[oracle])
         street.wait_for(lambda: street.settled(0), oracle)
     assert street.log().count("in a form that the chain does not take") == 1
 
@@ -203,6 +213,7 @@ def test_run__node_goes_away_and_comes_back__waited_for_and_the_work_finished(st
         street.wait_for(lambda: street.cleared(0), oracle)
         street.end_delivery(0)
         street.report(0)
+        street.pass_dispute_window(0, oracles=[oracle])
         street.wait_for(lambda: street.with_tokens(0), oracle)
         assert oracle.stop() == 0
     cable.cut()
@@ -229,7 +240,8 @@ def test_run__killed_at_any_moment__started_again_it_finishes_and_settles_nobody
     steps = [
         (lambda: street.close_gate(0), lambda: street.cleared(0)),
         (lambda: street.close_gate(1), lambda: street.cleared(1)),
-        (lambda: (street.end_delivery(1), street.report(0, 1)), lambda: street.with_tokens(0, 1)),
+        (lambda: (street.end_delivery(1), street.report(0, 1)), lambda: street.priced(0, 1)),
+        (lambda: street.pass_dispute_window(0, 1), lambda: street.with_tokens(0, 1)),
     ]
     try:
         for happen, done in steps:
@@ -257,6 +269,7 @@ def test_run__two_oracles_at_once__each_thing_done_once(street: Street) -> None:
         street.wait_for(lambda: street.cleared(1), first, second)
         street.end_delivery(1)
         street.report(0, 1)
+        street.pass_dispute_window(0, 1, oracles=[first, second])
         street.wait_for(lambda: street.with_tokens(0, 1), first, second)
         assert (first.stop(), second.stop()) == (0, 0)
     assert len(street.events("Cleared")) == 2
@@ -294,9 +307,11 @@ def test_cycle__a_member_whom_the_chain_refuses__the_rest_of_its_batch_is_settle
     street.store.add([Statement(0, genuine.member, genuine.readings, twin(genuine.signature))])
     monkeypatch.setattr("clearwatt.oracle.daemon._chain_takes", lambda signature: True)
     until_idle(oracle)
+    street.pass_dispute_window(0)
+    until_idle(oracle)
     assert settlements(street) == {"retailer": Evidence.METER, "consumer": Evidence.METER}
     assert f"{genuine.member} not settled: ECDSAInvalidSignatureS(s=0x" in caplog.text
-    street.clock.travel(street.schedule.substitute_deadline(0))
+    street.clock.travel(street.schedule.deemed_from(0))
     monkeypatch.undo()
     oracle._setbacks.clear()
     until_idle(oracle)
@@ -311,14 +326,14 @@ def test_cycle__an_auction_that_cannot_be_cleared__others_are_and_it_is_left_alo
 ) -> None:
     tries = []
 
-    def clearing(self: Oracle, auction: AuctionView) -> object:
+    def clearing(self: Oracle, auction: AuctionView) -> None:
         if auction.number == 0:
             tries.append(time.monotonic())
             raise fault
-        return honest(self, auction)
+        honest(self, auction)
 
-    honest = Oracle._clearing
-    monkeypatch.setattr(Oracle, "_clearing", clearing)
+    honest = Oracle._clear
+    monkeypatch.setattr(Oracle, "_clear", clearing)
     street.bid(0, 1)
     street.close_gate(0)
     oracle = inside(street)
@@ -341,12 +356,103 @@ def test_cycle__chain_changes_its_past__what_was_finished_is_done_again(street: 
     until_idle(oracle)
     street.end_delivery(0)
     street.report(0)
+    until_idle(oracle)
+    street.pass_dispute_window(0)
     chain = street.client.web3.provider
     before = chain.make_request("evm_snapshot", [])["result"]  # type: ignore[arg-type]
     until_idle(oracle)
     assert street.with_tokens(0)
     chain.make_request("evm_revert", [before])  # type: ignore[arg-type]
     assert not street.settled(0)
+    until_idle(oracle)
+    assert street.with_tokens(0)
+
+
+# ------------------------------------------------------------ disputes
+
+
+def test_cycle__imbalance_prices_overturned__not_posted_again_and_the_fallback_applies(
+    street: Street, caplog: pytest.LogCaptureFixture
+) -> None:
+    street.bid(0)
+    street.close_gate(0)
+    oracle = inside(street)
+    until_idle(oracle)
+    street.end_delivery(0)
+    street.report(0)
+    until_idle(oracle)
+    posted = street.view(0).imbalance
+    street.dispute("consumer", 0)
+    until_idle(oracle)
+    assert settlements(street) == {}
+    assert [decision.reason[:32] for decision in oracle.decisions()] == ["imbalance prices are disputed, t"]
+    street.overturn(0)
+    until_idle(oracle)
+    assert street.view(0).overturned == {posted}
+    assert street.view(0).imbalance is None
+    assert "the imbalance prices that it would sign have fallen in a dispute" in caplog.text
+    street.clock.travel(street.schedule.substitute_deadline(0))
+    oracle._setbacks.clear()
+    until_idle(oracle)
+    assert not street.view(0).by_quorum
+    assert settlements(street) == dict.fromkeys(BIDS, Evidence.METER)
+
+
+def test_cycle__dispute_never_decided__settled_once_the_owner_s_time_is_over(street: Street) -> None:
+    street.bid(0)
+    street.close_gate(0)
+    oracle = inside(street)
+    until_idle(oracle)
+    street.end_delivery(0)
+    street.report(0)
+    until_idle(oracle)
+    street.dispute("consumer", 0)
+    until_idle(oracle)
+    street.clock.travel(street.view(0).reports[PRICES].final_from - 1)
+    until_idle(oracle)
+    assert settlements(street) == {}
+    street.clock.travel(street.view(0).reports[PRICES].final_from)
+    until_idle(oracle)
+    assert settlements(street) == dict.fromkeys(BIDS, Evidence.METER)
+
+
+# ------------------------------------------------------------ what the quorum says of a silent meter
+
+
+def test_cycle__substitute_reading_posted__settled_on_it_once_it_is_final(street: Street) -> None:
+    street.bid(0)
+    street.close_gate(0)
+    oracle = inside(street)
+    until_idle(oracle)
+    street.clock.travel(street.schedule.metering_deadline(0))
+    street.report(0, silent=["producer"])
+    until_idle(oracle)
+    street.pass_dispute_window(0)
+    street.substitute("producer", 0)
+    until_idle(oracle)
+    assert street.view(0).unsettled == [street.address("producer")]
+    street.clock.travel(street.view(0).reports[street.address("producer")].final_from)
+    until_idle(oracle)
+    assert settlements(street)["producer"] is Evidence.SUBSTITUTE
+    assert street.view(0).settled[street.address("producer")].readings == READINGS["producer"]
+
+
+# ------------------------------------------------------------ large auctions
+
+
+def test_cycle__auction_beyond_one_transaction__cleared_in_chunks_and_settled(
+    street: Street, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("clearwatt.chain.capacity.Auctions.fit", lambda self, bids, steps: False)
+    street.bid(0)
+    street.close_gate(0)
+    oracle = inside(street)
+    until_idle(oracle)
+    assert (street.view(0).chunks, street.view(0).to_enter) == (1, 0)
+    street.end_delivery(0)
+    street.report(0)
+    until_idle(oracle)
+    street.pass_dispute_window(0)
     until_idle(oracle)
     assert street.with_tokens(0)
 

@@ -1,12 +1,15 @@
-"""The byte layouts the contracts read: prices, marginal volumes, bids, positions and readings.
+"""The byte layouts the contracts read: prices, marginal volumes, bids, positions, readings and deliveries.
 
 Everything is packed big-endian and back to back; `contracts/interfaces/` states each layout. Nothing here
 needs a node.
 """
 
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
+from eth_abi import encode
+from eth_utils import keccak, to_checksum_address
 
 from clearwatt.bids import STEP_BYTES, Bid, pack_steps, unpack_steps
 from clearwatt.clearing.auction import Marginal
@@ -105,7 +108,7 @@ def pack_bid(bid: Bid) -> bytes:
 
 
 def unpack_bids(data: bytes) -> tuple[Bid, ...]:
-    """The inverse of `pack_bids`; members come in lower case. Raises CodecError if the bytes end within a bid."""
+    """The inverse of `pack_bids`, in the order of the bytes. Raises CodecError if they end within a bid."""
     bids = []
     at = 0
     while at < len(data):
@@ -114,9 +117,50 @@ def unpack_bids(data: bytes) -> tuple[Bid, ...]:
             raise CodecError(f"the bids end within the one at byte {at}")
         zone = int.from_bytes(data[at + 20 : at + 22], "big")
         steps = unpack_steps(data[at + HEAD_BYTES : at + size])
-        bids.append(Bid("0x" + data[at : at + 20].hex(), zone, steps))
+        bids.append(Bid(to_checksum_address(data[at : at + 20]), zone, steps))
         at += size
     return tuple(bids)
+
+
+class SignedBid(NamedTuple):
+    """A bid that its member signed as `typed_data.bid`, for anyone to post.
+
+    steps: packed. deadline: Unix time until which it may be posted.
+    """
+
+    member: str
+    nonce: int
+    deadline: int
+    steps: bytes
+    signature: bytes
+
+
+def pack_signed_bid(bid: SignedBid) -> bytes:
+    """`member address | nonce uint16 | deadline uint40 | signature bytes uint16 | count uint16 | steps | signature`."""
+    return b"".join(
+        (
+            bytes.fromhex(bid.member[2:]),
+            bid.nonce.to_bytes(2, "big"),
+            bid.deadline.to_bytes(5, "big"),
+            len(bid.signature).to_bytes(2, "big"),
+            (len(bid.steps) // STEP_BYTES).to_bytes(2, "big"),
+            bid.steps,
+            bid.signature,
+        )
+    )
+
+
+def pack_signed_bids(bids: Iterable[SignedBid]) -> bytes:
+    """Signed bids as `Market.bidSigned` reads them, in the order given."""
+    return b"".join(map(pack_signed_bid, bids))
+
+
+def seal_commitment(
+    chain_id: int, market: str, auction: int, member: str, salt: bytes, steps: bytes
+) -> bytes:
+    """What stands for a sealed bid until it is opened. salt: 32 random bytes, kept secret; steps: packed."""
+    kinds = ["uint256", "address", "uint256", "address", "bytes32", "bytes32"]
+    return keccak(encode(kinds, [chain_id, market, auction, member, salt, keccak(steps)]))
 
 
 def pack_position(position: Position) -> bytes:
@@ -143,3 +187,13 @@ def unpack_readings(data: bytes) -> tuple[int, ...]:
     if len(data) % 4:
         raise CodecError(f"{len(data)} bytes are not a whole number of 4-byte readings")
     return tuple(np.frombuffer(data, dtype=">i4").tolist())
+
+
+def pack_delivery(
+    member: str, evidence: int, position: bytes, readings: bytes = b"", signature: bytes = b""
+) -> bytes:
+    """One delivery as `Settlement.settle` reads it: `member | evidence uint8 | position | readings | signature`.
+
+    position, readings: packed; no readings where they are deemed, and a signature only of a meter.
+    """
+    return bytes.fromhex(member[2:]) + evidence.to_bytes(1, "big") + position + readings + signature

@@ -8,16 +8,28 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from eth_utils import is_address
 
+from clearwatt.chain.capacity import Auctions
 from clearwatt.errors import UserError
 from clearwatt.grid import Grid, Line
+from clearwatt.units import MONEY_PER_CURRENCY
 
-CONTRACTS = ("TestEuro", "Registry", "Vault", "Market", "OracleQuorum", "EnergyToken", "Settlement")
+CONTRACTS = (
+    "TestEuro",
+    "Registry",
+    "Vault",
+    "Market",
+    "ChunkedClearing",
+    "OracleQuorum",
+    "EnergyToken",
+    "Settlement",
+)
+LEAST_DEFAULT_STEPS = 8
 SOURCES = {"none": 0, "solar": 1, "wind": 2, "other_renewable": 3}
 
 
@@ -25,10 +37,14 @@ SOURCES = {"none": 0, "solar": 1, "wind": 2, "other_renewable": 3}
 class Schedule:
     """The market's calendar; all in seconds but `slots`. See `contracts/libraries/Schedule.sol`.
 
+    The fields come in the struct's order.
+
     genesis: start of auction 0's first delivery slot, Unix time on the slot grid.
     slots: delivery slots per auction, T.
     horizon: bids are taken from this long before gate closure. gate_lead: from gate closure to delivery.
+    reveal_window: sealed bids are opened for this long after gate closure; 0 = the market takes open bids.
     clearing_window, metering_window, substitute_window: how long each is waited for.
+    dispute_window: how long a report of the quorum can be disputed; decision_window: for the owner to decide.
     """
 
     genesis: int
@@ -36,9 +52,22 @@ class Schedule:
     slots: int = 4
     horizon: int = 86_400
     gate_lead: int = 900
+    reveal_window: int = 0
     clearing_window: int = 900
     metering_window: int = 3_600
     substitute_window: int = 86_400
+    dispute_window: int = 3_600
+    decision_window: int = 86_400
+
+    @property
+    def sealed(self) -> bool:
+        """Whether bids stay sealed until the gate has closed."""
+        return self.reveal_window > 0
+
+    @property
+    def life(self) -> int:
+        """From an auction's opening until nothing can delay its settlement any more, seconds."""
+        return self.deemed_from(0) - self.opening(0)
 
     def delivery_start(self, auction: int) -> int:
         """Start of the auction's first delivery slot."""
@@ -53,20 +82,28 @@ class Schedule:
         return self.gate_closure(auction) - self.horizon
 
     def gate_closure(self, auction: int) -> int:
-        """From here on no bid changes and the auction can be cleared."""
+        """From here on no bid can be placed, replaced or cancelled."""
         return self.delivery_start(auction) - self.gate_lead
+
+    def clearing_start(self, auction: int) -> int:
+        """From here on the auction can be cleared and no sealed bid can be opened any more."""
+        return self.gate_closure(auction) + self.reveal_window
 
     def clearing_deadline(self, auction: int) -> int:
         """An auction not cleared before this is void."""
-        return self.gate_closure(auction) + self.clearing_window
+        return self.clearing_start(auction) + self.clearing_window
 
     def metering_deadline(self, auction: int) -> int:
         """From here on a substitute reading is accepted."""
         return self.delivery_end(auction) + self.metering_window
 
     def substitute_deadline(self, auction: int) -> int:
-        """From here on deemed readings and fallback prices apply."""
+        """From here on the quorum reports nothing more, and fallback prices can be posted."""
         return self.metering_deadline(auction) + self.substitute_window
+
+    def deemed_from(self, auction: int) -> int:
+        """From here on, when the last report there can be is final, deemed readings apply."""
+        return self.substitute_deadline(auction) + self.dispute_window + self.decision_window
 
 
 @dataclass(frozen=True)
@@ -75,6 +112,10 @@ class MarketConfig:
 
     min_price, max_price, imbalance_margin: ticks. ring_size: records per member.
     owner admits members; signers and threshold are the oracle quorum's.
+    min_quantity: least of a step, Wh. max_steps: in one bundle; 0 = two per slot, at least 8.
+    max_members: with a bid in one auction; 0 = as many as one transaction clears, whatever they bid.
+    seal_deposit, dispute_bond: money units.
+    owner_delay: from announcing to carrying out what the owner may change, seconds; 0 = an auction's life.
     token: the collateral's address, or None to deploy a test euro with `token_decimals`.
     """
 
@@ -85,28 +126,53 @@ class MarketConfig:
     network_account: str
     signers: tuple[str, ...]
     threshold: int = 1
+    min_quantity: int = 1
+    max_steps: int = 0
+    max_members: int = 0
     min_price: int = -50_000
     max_price: int = 400_000
     imbalance_margin: int = 0
     ring_size: int = 8
+    seal_deposit: int = 10 * MONEY_PER_CURRENCY
+    dispute_bond: int = 20 * MONEY_PER_CURRENCY
+    owner_delay: int = 0
     token: str | None = None
     token_decimals: int = 6
 
+    def __post_init__(self) -> None:
+        self._fill_in("max_steps", max(2 * self.schedule.slots, LEAST_DEFAULT_STEPS))
+        self._fill_in("max_members", self.auctions.most_members(self.max_steps))
+        self._fill_in("owner_delay", self.schedule.life)
+
+    def _fill_in(self, name: str, value: int) -> None:
+        if not getattr(self, name):
+            object.__setattr__(self, name, value)
+
+    @property
+    def auctions(self) -> Auctions:
+        """What clearing this market's auctions takes."""
+        return Auctions(self.grid.zones, self.schedule.slots)
+
+    @property
+    def fits_one_transaction(self) -> bool:
+        """Whether every auction can be cleared in one transaction; a larger one is cleared in chunks."""
+        return self.auctions.fit(self.max_members, self.max_members * self.max_steps)
+
     def registry_parameters(self) -> tuple[Any, ...]:
         """The `Parameters` struct as the Registry's constructor takes it."""
-        s = self.schedule
-        schedule = (
-            s.genesis,
-            s.slot_seconds,
-            s.slots,
-            s.horizon,
-            s.gate_lead,
-            s.clearing_window,
-            s.metering_window,
-            s.substitute_window,
+        return (
+            astuple(self.schedule),
+            (self.min_quantity, self.max_steps, self.max_members),
+            self.min_price,
+            self.max_price,
+            self.imbalance_margin,
+            self.ring_size,
+            self.seal_deposit,
+            self.dispute_bond,
+            self.owner_delay,
+            self.balancing_party,
+            self.network_account,
         )
-        prices = (self.min_price, self.max_price, self.imbalance_margin, self.ring_size)
-        return (schedule, *prices, self.balancing_party, self.network_account)
 
 
 def pack_line(parent: int, line: Line) -> int:
@@ -224,22 +290,28 @@ class MarketDeployer:
     def deploy(self, config: MarketConfig, network: str, chain_id: int) -> Deployment:
         """Deploy a whole market and return what was deployed."""
         euro = config.token or self._create("TestEuro", config.token_decimals).address
-        grid = pack_grid(config.grid)
-        registry = self._create("Registry", config.owner, config.registry_parameters(), grid).address
-        vault = self._create("Vault", euro, registry)
-        market = self._create("Market", registry, vault.address)
-        signers = sorted(config.signers, key=lambda signer: int(signer, 16))
-        quorum = self._create("OracleQuorum", config.owner, signers, config.threshold).address
-        token = self._create("EnergyToken", "")
-        settlement = self._create(
-            "Settlement", registry, vault.address, market.address, quorum, token.address
+        registry = self._create(
+            "Registry", config.owner, config.registry_parameters(), pack_grid(config.grid)
         ).address
-        vault.connect(market.address, settlement, sender=self._account)
-        market.connect(settlement, sender=self._account)
-        token.connect(settlement, sender=self._account)
+        vault = self._create("Vault", euro, registry).address
+        market = self._create("Market", registry, vault).address
+        clearing = self._create("ChunkedClearing", registry, vault, market).address
+        signers = sorted(config.signers, key=lambda signer: int(signer, 16))
+        quorum = self._create("OracleQuorum", registry, vault, signers, config.threshold).address
+        token = self._create("EnergyToken", "").address
+        settlement = self._create("Settlement", registry, vault, market, quorum, token).address
+        self._connect("Registry", vault)
+        self._connect("Vault", market, clearing, settlement, quorum)
+        self._connect("Market", settlement, clearing)
+        self._connect("OracleQuorum", settlement)
+        self._connect("EnergyToken", settlement)
         folder = Path(self._project.path) / "contracts"
         compiler = _compiler_of(self._project)
         return Deployment(network, chain_id, compiler, source_hash(folder), dict(self._deployed))
+
+    def _connect(self, name: str, *others: str) -> None:
+        """Tell a contract once, for good, who may call it."""
+        self.instances[name].connect(*others, sender=self._account)
 
     def _create(self, name: str, *arguments: Any) -> Any:
         container = getattr(self._project, name)

@@ -4,6 +4,7 @@
 the chain anew and knows the same.
 """
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,16 +12,19 @@ from web3 import Web3
 from web3.contract.contract import Contract, ContractFunction
 from web3.types import EventData
 
-from clearwatt.bids import Bid, unpack_steps
+from clearwatt.bids import Bid
 from clearwatt.chain import codec
 from clearwatt.chain.deployment import Deployment, Schedule, unpack_grid
 from clearwatt.chain.events import EventReader
 from clearwatt.chain.node import ErrorBook, Reference, block, checksum, latest, node_errors
+from clearwatt.chain.typed_data import QuorumTerm
 from clearwatt.clearing.auction import Auction, Claim
 from clearwatt.errors import UserError
 from clearwatt.grid import Grid
 
-WATCHED = ("Registry", "Market", "Settlement")
+WATCHED = ("Registry", "Market", "ChunkedClearing", "OracleQuorum", "Settlement")
+PRICES = "0x" + 40 * "0"
+"""The subject of a report on imbalance prices."""
 
 
 @dataclass(frozen=True)
@@ -50,22 +54,48 @@ class Settled:
 
 
 @dataclass
+class Report:
+    """A report of the quorum that stands.
+
+    final_from: from when nothing can change it any more, Unix time; of a disputed one, until when the owner decides.
+    """
+
+    final_from: int
+    disputed: bool = False
+
+    def is_final(self, now: int) -> bool:
+        return now >= self.final_from
+
+
+@dataclass
 class AuctionView:
     """One auction as the events tell it.
 
-    bids: live bids by member (checksum address). solver, income, prices, marginals: None until cleared; the
-    last two packed as they were sent. imbalance: packed imbalance prices, None until posted.
-    drawn: members whose tokens are minted.
+    bids: live bids by member (checksum address). sealed: members with a sealed bid that is not opened yet.
+    refused: by member, why its last signed bid was not placed (an error's selector).
+    solver, income, prices, marginals: None until cleared; the last two packed as they were sent.
+    chunks: in how many chunks it was cleared, 0 = in one transaction; entered: those whose positions are in their
+    members' records. imbalance: packed imbalance prices, None until posted; by_quorum: whose they are.
+    substitutes: packed readings that the quorum reported, by member. reports: of the quorum, by subject.
+    overturned: imbalance prices that fell in a dispute. drawn: members whose tokens are minted.
     """
 
     number: int
     bids: dict[str, Bid] = field(default_factory=dict)
+    sealed: set[str] = field(default_factory=set)
+    refused: dict[str, bytes] = field(default_factory=dict)
     released: set[str] = field(default_factory=set)
     solver: str | None = None
     income: int | None = None
     prices: bytes | None = None
     marginals: bytes | None = None
+    chunks: int = 0
+    entered: set[int] = field(default_factory=set)
     imbalance: bytes | None = None
+    by_quorum: bool = False
+    substitutes: dict[str, bytes] = field(default_factory=dict)
+    reports: dict[str, Report] = field(default_factory=dict)
+    overturned: set[bytes] = field(default_factory=set)
     settled: dict[str, Settled] = field(default_factory=dict)
     drawn: set[str] = field(default_factory=set)
 
@@ -77,6 +107,18 @@ class AuctionView:
     @property
     def cleared(self) -> bool:
         return self.prices is not None
+
+    @property
+    def to_enter(self) -> int:
+        """Chunks whose positions are not in their members' records yet."""
+        return self.chunks - len(self.entered)
+
+    @property
+    def imbalance_final_from(self) -> int | None:
+        """From when imbalance prices are final if nothing happens before, Unix time; None if there are none."""
+        if self.imbalance is None:
+            return None
+        return self.reports[PRICES].final_from if self.by_quorum else 0
 
     def claim(self, rules: MarketRules) -> Claim:
         """The accepted clearing; only once it is cleared."""
@@ -118,6 +160,7 @@ class MarketClient:
         self.registry = self._contract("Registry")
         self.vault = self._contract("Vault")
         self.market = self._contract("Market")
+        self.clearing = self._contract("ChunkedClearing")
         self.settlement = self._contract("Settlement")
         self.quorum = self._contract("OracleQuorum")
         self.token = self._contract("EnergyToken")
@@ -138,8 +181,9 @@ class MarketClient:
 
     def _read_rules(self) -> MarketRules:
         with node_errors(self.errors):
-            schedule, low, high, _, ring, party, network = self.registry.functions.parameters().call()
+            parameters = self.registry.functions.parameters().call()
             grid = unpack_grid(self.registry.functions.grid().call())
+        schedule, _, low, high, _, ring, *_, party, network = parameters
         return MarketRules(Schedule(*schedule), grid, low, high, ring, party, network)
 
     # ------------------------------------------------------------ reading
@@ -166,21 +210,33 @@ class MarketClient:
             return False
         return known.hash == newest.hash or block(self.web3, known.number).hash == known.hash
 
+    def term(self) -> QuorumTerm:
+        """The quorum in office, as its signatures name it. Raises NodeError."""
+        functions = self.quorum.functions
+        with node_errors(self.errors):
+            return QuorumTerm(functions.epoch().call(), functions.configuration().call())
+
     # ------------------------------------------------------------ calls that change the market
 
     def bid(self, auction: int, steps: bytes) -> ContractFunction:
         return self.market.functions.bid(auction, steps)
 
+    def bid_signed(self, auction: int, bids: Iterable[codec.SignedBid]) -> ContractFunction:
+        return self.market.functions.bidSigned(auction, codec.pack_signed_bids(bids))
+
     def clear(self, view: AuctionView, claim: Claim) -> ContractFunction:
-        return self.market.functions.clear(
+        return self.clearing.functions.clear(
             view.number,
             codec.pack_prices(claim.prices),
             codec.pack_marginals(claim.marginals),
             codec.pack_bids(view.bids.values()),
         )
 
-    def release(self, auction: int, member: str) -> ContractFunction:
-        return self.market.functions.release(auction, member)
+    def release(self, auction: int, members: Sequence[str]) -> ContractFunction:
+        return self.market.functions.release(auction, list(members))
+
+    def forfeit(self, auction: int, member: str) -> ContractFunction:
+        return self.market.functions.forfeit(auction, member)
 
     def post_imbalance(self, view: AuctionView, imbalance: bytes, signatures: bytes) -> ContractFunction:
         return self.settlement.functions.postImbalance(view.number, view.prices, imbalance, signatures)
@@ -188,7 +244,7 @@ class MarketClient:
     def post_fallback(self, view: AuctionView) -> ContractFunction:
         return self.settlement.functions.postFallback(view.number, view.prices)
 
-    def settle(self, auction: int, imbalance: bytes, deliveries: list[Any]) -> ContractFunction:
+    def settle(self, auction: int, imbalance: bytes, deliveries: bytes) -> ContractFunction:
         return self.settlement.functions.settle(auction, imbalance, deliveries)
 
     def draw_tokens(self, auction: int, entitlements: list[Any]) -> ContractFunction:
@@ -196,6 +252,24 @@ class MarketClient:
 
 
 # ---------------------------------------------------------------- events into a view
+
+PASSED_OVER = {
+    "MemberSuspended",
+    "MemberReinstated",
+    "ChangeAnnounced",
+    "ZoneAdded",
+    "Connected",
+    "PausedSet",
+    "QuorumAnnounced",
+    "QuorumChanged",
+    "EIP712DomainChanged",
+    "OwnershipAnnounced",
+    "OwnershipTransferred",
+    "OwnershipTransferStarted",
+    "ClearingBegun",
+    "ChunkFilled",
+}
+"""Events that change nothing in a view."""
 
 
 def apply(view: MarketView, event: EventData) -> None:
@@ -205,19 +279,7 @@ def apply(view: MarketView, event: EventData) -> None:
             view.meters[args["member"]] = args["meter"]
             view.sources[args["member"]] = args["source"]
             view.zones[args["member"]] = args["zone"]
-        case "MeterReplaced", args:
-            view.meters[args["member"]] = args["meter"]
-        case (
-            (
-                "MemberSuspended"
-                | "ZoneAdded"
-                | "Connected"
-                | "EIP712DomainChanged"
-                | "OwnershipTransferred"
-                | "OwnershipTransferStarted"
-            ),
-            _,
-        ):
+        case name, _ if name in PASSED_OVER:
             pass
         case name, {"auction": number, **args}:
             apply_to_auction(view.auctions.setdefault(number, AuctionView(number)), name, args)
@@ -228,10 +290,20 @@ def apply(view: MarketView, event: EventData) -> None:
 def apply_to_auction(auction: AuctionView, name: str, args: Any) -> None:
     """Enter one event of one auction. Raises UserError for an event this version knows nothing of."""
     match name:
-        case "BidPlaced":
-            auction.bids[args["member"]] = Bid(args["member"], args["zone"], unpack_steps(args["steps"]))
+        case "BidsPlaced":
+            for bid in codec.unpack_bids(args["bids"]):
+                auction.bids[bid.member] = bid
+                auction.sealed.discard(bid.member)
+                auction.refused.pop(bid.member, None)
+        case "BidRefused":
+            auction.refused[args["member"]] = args["reason"]
         case "BidCancelled":
-            del auction.bids[args["member"]]
+            auction.bids.pop(args["member"], None)
+            auction.sealed.discard(args["member"])
+        case "BidSealed":
+            auction.sealed.add(args["member"])
+        case "SealForfeited":
+            auction.sealed.discard(args["member"])
         case "BidReleased":
             auction.released.add(args["member"])
         case "Cleared":
@@ -239,14 +311,47 @@ def apply_to_auction(auction: AuctionView, name: str, args: Any) -> None:
             auction.income = args["networkIncome"]
             auction.prices = args["prices"]
             auction.marginals = args["marginals"]
+        case "ClearingClosed":
+            auction.chunks = len(args["chunks"])
+        case "ChunkEntered":
+            auction.entered.add(args["chunk"])
+        case "ReportPosted" | "ReportDisputed" | "DisputeDecided" | "DisputeLapsed":
+            apply_to_report(auction, name, args)
         case "ImbalancePricesPosted":
             auction.imbalance = args["imbalancePrices"]
+            auction.by_quorum = args["byQuorum"]
+        case "SubstitutePosted":
+            auction.substitutes[args["member"]] = args["readings"]
         case "MemberSettled":
             auction.settled[args["member"]] = _settled(args)
         case "TokensDrawn":
             auction.drawn.add(args["member"])
         case _:
             raise _unknown(name)
+
+
+def apply_to_report(auction: AuctionView, name: str, args: Any) -> None:
+    """Enter one event of a report's life."""
+    subject = args["subject"]
+    match name:
+        case "ReportPosted":
+            auction.reports[subject] = Report(args["finalFrom"])
+        case "ReportDisputed":
+            auction.reports[subject] = Report(args["decideBefore"], disputed=True)
+        case "DisputeDecided" if not args["stands"]:
+            _overturn(auction, subject)
+        case _:  # decided in its favour, or not in time
+            auction.reports[subject] = Report(0)
+
+
+def _overturn(auction: AuctionView, subject: str) -> None:
+    """The report has fallen: as if there had been none, but the oracles may not repeat it."""
+    del auction.reports[subject]
+    if subject != PRICES:
+        del auction.substitutes[subject]
+    elif auction.imbalance is not None:
+        auction.overturned.add(auction.imbalance)
+        auction.imbalance = None
 
 
 def _unknown(name: str) -> UserError:

@@ -5,6 +5,7 @@ See `deployments/market.example.yaml`, which explains every key.
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from eth_utils import is_address, to_checksum_address
 from clearwatt.chain.deployment import MarketConfig, Schedule
 from clearwatt.clearing.files import grid_from_json
 from clearwatt.documents import FileError, array_at, integer_at, object_at, shown
-from clearwatt.units import INT24_MAX, INT24_MIN
+from clearwatt.units import INT24_MAX, INT24_MIN, MONEY_PER_CURRENCY
 
 DAY_SECONDS = 86_400
 TIMES = {
@@ -27,6 +28,12 @@ TIMES = {
     "metering_window": 3_600,
     "substitute_window": 86_400,
 }
+LIMITS = {"min_quantity": (10, 2**32 - 1), "max_steps": (0, 2**16 - 1), "max_members": (0, 2**16 - 1)}
+"""Default and most; 0 where the default follows from the rest."""
+DISPUTES = {"window": 3_600, "decision_window": 86_400, "bond": 20}
+SEALED = {"reveal_window": 300, "deposit": 10}
+MOST_SECONDS = 2**31
+MOST_CURRENCY = 10**9
 PRICES = {"min": -50_000, "max": 400_000, "imbalance_margin": 10_000}
 
 
@@ -76,7 +83,7 @@ def config_from_document(document: Any, owner: str, now: int) -> MarketConfig:
         document,
         "the market",
         ("accounts", "oracles", "zones"),
-        ("schedule", "prices", "ring_size", "collateral"),
+        ("schedule", "prices", "limits", "disputes", "sealed", "owner_delay", "ring_size", "collateral"),
     )
     accounts = object_at(top["accounts"], "accounts", ("balancing_party", "network"), ("owner",))
     oracles = object_at(top["oracles"], "oracles", ("signers", "threshold"))
@@ -87,21 +94,76 @@ def config_from_document(document: Any, owner: str, now: int) -> MarketConfig:
     if prices["imbalance_margin"] < 0:
         raise FileError(f"prices: imbalance_margin {prices['imbalance_margin']} is negative")
     collateral = object_at(top.get("collateral", {}), "collateral", (), ("token", "decimals"))
+    disputes = _disputes(top.get("disputes", {}))
+    sealed = _sealed(top["sealed"]) if "sealed" in top else None
+    schedule = replace(
+        _schedule(top.get("schedule", {}), now),
+        reveal_window=sealed["reveal_window"] if sealed else 0,
+        dispute_window=disputes["window"],
+        decision_window=disputes["decision_window"],
+    )
     return MarketConfig(
-        schedule=_schedule(top.get("schedule", {}), now),
+        schedule=schedule,
         grid=grid_from_json(top["zones"]),
         owner=_address(accounts.get("owner", owner), "accounts: owner"),
         balancing_party=_address(accounts["balancing_party"], "accounts: balancing_party"),
         network_account=_address(accounts["network"], "accounts: network"),
         signers=signers,
         threshold=integer_at(oracles["threshold"], "oracles: threshold", 1, len(signers)),
+        **_limits(top.get("limits", {})),
         min_price=prices["min"],
         max_price=prices["max"],
         imbalance_margin=prices["imbalance_margin"],
         ring_size=integer_at(top.get("ring_size", 48), "ring_size", 1, 2**16 - 1),
+        seal_deposit=(sealed or SEALED)["deposit"] * MONEY_PER_CURRENCY,
+        dispute_bond=disputes["bond"] * MONEY_PER_CURRENCY,
+        owner_delay=_owner_delay(top, schedule),
         token=_token(collateral),
         token_decimals=integer_at(collateral.get("decimals", 6), "collateral: decimals", 0, 18),
     )
+
+
+def _limits(value: Any) -> dict[str, int]:
+    entries = object_at(value, "limits", (), LIMITS)
+    return {
+        name: integer_at(entries[name], f"limits: {name}", 1, most) if name in entries else default
+        for name, (default, most) in LIMITS.items()
+    }
+
+
+def _disputes(value: Any) -> dict[str, int]:
+    entries = _integers(value, "disputes", DISPUTES, 0, MOST_SECONDS)
+    if entries["window"] < 1:
+        raise FileError("disputes: window must be at least 1, or nobody could dispute a report")
+    if entries["decision_window"] < 1:
+        raise FileError("disputes: decision_window must be at least 1, or the owner could not decide")
+    return entries | {"bond": _currency(entries["bond"], "disputes: bond")}
+
+
+def _sealed(value: Any) -> dict[str, int]:
+    entries = _integers(value, "sealed", SEALED, 0, MOST_SECONDS)
+    if entries["reveal_window"] < 1:
+        raise FileError(
+            "sealed: reveal_window must be at least 1, or no bid could be opened; "
+            "for a market with open bids leave `sealed` out"
+        )
+    return entries | {"deposit": _currency(entries["deposit"], "sealed: deposit")}
+
+
+def _currency(value: int, place: str) -> int:
+    return integer_at(value, place, 0, MOST_CURRENCY)
+
+
+def _owner_delay(top: Mapping[str, Any], schedule: Schedule) -> int:
+    if "owner_delay" not in top:
+        return schedule.life
+    delay = integer_at(top["owner_delay"], "owner_delay", 0, MOST_SECONDS)
+    if delay < schedule.life:
+        raise FileError(
+            f"owner_delay {delay} is shorter than the {schedule.life} s an auction lives: "
+            "a change could overtake a bid that was placed before it"
+        )
+    return delay
 
 
 def _signers(values: list[Any]) -> tuple[str, ...]:
@@ -116,7 +178,9 @@ def _signers(values: list[Any]) -> tuple[str, ...]:
 
 def _schedule(value: Any, now: int) -> Schedule:
     entries = object_at(value, "schedule", (), ("genesis", *TIMES))
-    times = _integers({k: v for k, v in entries.items() if k != "genesis"}, "schedule", TIMES, 0, 2**31)
+    times = _integers(
+        {k: v for k, v in entries.items() if k != "genesis"}, "schedule", TIMES, 0, MOST_SECONDS
+    )
     if not 1 <= times["slots"] <= 96:
         raise FileError(f"schedule: slots {times['slots']} is not between 1 and 96")
     for name in ("slot_seconds", "clearing_window"):

@@ -159,6 +159,11 @@ class ErrorBook:
             return None
         return entry["name"], {item["name"]: value for item, value in zip(inputs, values, strict=True)}
 
+    def name_of(self, selector: bytes) -> str:
+        """Name of the error with this selector, or the selector itself."""
+        entry = self._errors.get(selector)
+        return entry["name"] if entry else f"0x{selector.hex()}"
+
 
 @cache
 def checksum(address: str) -> Any:

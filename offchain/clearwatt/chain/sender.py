@@ -10,13 +10,11 @@ from web3 import Web3
 from web3.contract.contract import ContractFunction
 from web3.exceptions import TransactionNotFound
 
+from clearwatt.chain.capacity import MAX_GAS
 from clearwatt.chain.node import ErrorBook, NodeError, Refused, checksum, node_errors
 
 GAS_MARGIN = 1.15
 """Over the estimate: time passes between estimate and inclusion, and cold slots cost more than warm ones."""
-
-MAX_GAS = 2**24
-"""What one transaction may use (EIP-7825)."""
 
 RECEIPT_SECONDS = 120
 

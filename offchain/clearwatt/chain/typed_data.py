@@ -1,12 +1,14 @@
-"""The EIP-712 messages of the market: what meters and oracles sign, and signing them."""
+"""The EIP-712 messages of the market: what members, meters and oracles sign, and signing them."""
 
 from collections.abc import Iterable, Sequence
 from enum import IntEnum
-from typing import Any
+from typing import Any, NamedTuple
 
+from eth_abi import encode
 from eth_account import Account
 from eth_account.messages import encode_typed_data
 from eth_account.signers.local import LocalAccount
+from eth_utils import keccak
 
 TypedData = dict[str, Any]
 
@@ -54,27 +56,88 @@ def meter_statement(
     )
 
 
-def imbalance_prices(chain_id: int, quorum: str, auction: int, prices: bytes) -> TypedData:
+def bid(
+    chain_id: int, market: str, auction: int, member: str, nonce: int, deadline: int, steps: bytes
+) -> TypedData:
+    """A member's bid, for anyone to post. nonce: above the last one of this auction. deadline: Unix time."""
+    fields = {"steps": "bytes"}
+    return _member_message(chain_id, market, "Bid", (auction, member, nonce, deadline), fields, steps=steps)
+
+
+def cancellation(
+    chain_id: int, market: str, auction: int, member: str, nonce: int, deadline: int
+) -> TypedData:
+    """A member takes its bid back; otherwise as `bid`."""
+    return _member_message(chain_id, market, "Cancellation", (auction, member, nonce, deadline), {})
+
+
+def sealed_bid(
+    chain_id: int, market: str, auction: int, member: str, nonce: int, deadline: int, commitment: bytes
+) -> TypedData:
+    """A member's sealed bid, its commitment as `codec.seal_commitment` makes it; otherwise as `bid`."""
+    fields = {"commitment": "bytes32"}
+    place = (auction, member, nonce, deadline)
+    return _member_message(chain_id, market, "SealedBid", place, fields, commitment=commitment)
+
+
+def _member_message(
+    chain_id: int,
+    market: str,
+    name: str,
+    place: tuple[int, str, int, int],
+    fields: dict[str, str],
+    **values: Any,
+) -> TypedData:
+    auction, member, nonce, deadline = place
+    head = {"member": "address", "auction": "uint256", "nonce": "uint256", "deadline": "uint256"}
+    named = {"member": member, "auction": auction, "nonce": nonce, "deadline": deadline}
+    return _message("Clearwatt Market", chain_id, market, name, head | fields, named | values)
+
+
+class QuorumTerm(NamedTuple):
+    """Which quorum signs; what is signed counts as long as it is in office.
+
+    epoch: how often the quorum has changed. configuration: see `configuration_of`.
+    """
+
+    epoch: int
+    configuration: bytes
+
+
+def configuration_of(signers: Sequence[str], threshold: int) -> bytes:
+    """32 bytes that stand for these signers, ascending, and their threshold."""
+    return keccak(encode(["address[]", "uint256"], [list(signers), threshold]))
+
+
+def imbalance_prices(chain_id: int, quorum: str, term: QuorumTerm, auction: int, prices: bytes) -> TypedData:
     """The quorum's imbalance prices, packed as `codec.pack_imbalance` does."""
     return _message(
         "Clearwatt OracleQuorum",
         chain_id,
         quorum,
         "ImbalancePrices",
-        {"auction": "uint256", "prices": "bytes"},
-        {"auction": auction, "prices": prices},
+        {"auction": "uint256", "epoch": "uint256", "configuration": "bytes32", "prices": "bytes"},
+        {"auction": auction, **term._asdict(), "prices": prices},
     )
 
 
-def substitute_reading(chain_id: int, quorum: str, auction: int, member: str, readings: bytes) -> TypedData:
+def substitute_reading(
+    chain_id: int, quorum: str, term: QuorumTerm, auction: int, member: str, readings: bytes
+) -> TypedData:
     """The quorum's reading in place of a silent meter, packed as `codec.pack_readings` does."""
     return _message(
         "Clearwatt OracleQuorum",
         chain_id,
         quorum,
         "SubstituteReading",
-        {"auction": "uint256", "member": "address", "readings": "bytes"},
-        {"auction": auction, "member": member, "readings": readings},
+        {
+            "auction": "uint256",
+            "member": "address",
+            "epoch": "uint256",
+            "configuration": "bytes32",
+            "readings": "bytes",
+        },
+        {"auction": auction, "member": member, **term._asdict(), "readings": readings},
     )
 
 

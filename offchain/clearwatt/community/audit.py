@@ -10,6 +10,7 @@ from functools import cached_property
 
 from web3.types import EventData
 
+from clearwatt.chain.codec import unpack_bids
 from clearwatt.chain.deployment import SOURCES
 from clearwatt.chain.events import EventReader
 from clearwatt.chain.market import AuctionView, MarketClient, MarketView
@@ -20,9 +21,9 @@ from clearwatt.clearing.positions import Position, positions
 from clearwatt.community.outcome import Check, GasKind, GasUse
 from clearwatt.units import Money
 
-AUDITED = ("Vault", "Market", "Settlement", "EnergyToken")
+AUDITED = ("Vault", "Market", "ChunkedClearing", "Settlement", "EnergyToken")
 GAS_KINDS: dict[str, GasKind] = {
-    "BidPlaced": "bid",
+    "BidsPlaced": "bid",
     "Cleared": "clear",
     "ImbalancePricesPosted": "imbalance",
     "MemberSettled": "settle",
@@ -74,8 +75,8 @@ class Audit:
     @cached_property
     def accounts(self) -> set[str]:
         """Every account that ever had money in the vault."""
-        names = {"Deposited", "LockChanged", "Settled", "ClaimPaid", "DebtRepaid"}
-        found = {event["args"]["account"] for event in self._named(*names)}
+        found = {event["args"]["account"] for event in self._named("Deposited")}
+        found |= {member for auction in self.view.auctions.values() for member in auction.settled}
         rules = self._client.rules
         return found | {checksum(rules.balancing_party), checksum(rules.network_account)}
 
@@ -94,7 +95,7 @@ class Audit:
         """Balance, locked and debt by account, money units."""
         functions = self._client.vault.functions
         with node_errors():
-            return {account: tuple(functions.accountOf(account).call()) for account in self.accounts}  # type: ignore[misc]
+            return {account: functions.accountOf(account).call()[:3] for account in self.accounts}
 
     def earned(self) -> dict[str, Money]:
         """What the market paid each account, negative = it paid; what is still owed counts as paid."""
@@ -142,8 +143,13 @@ class Audit:
         with node_errors():
             receipt = self._client.web3.eth.get_transaction_receipt(transaction)  # type: ignore[arg-type]
         bids = self.view.auctions[auction].bids
-        whole = kind in ("clear", "imbalance")
-        served = list(bids) if whole else [event["args"]["member"] for event in events]
+        match kind:
+            case "bid":
+                served = [bid.member for event in events for bid in unpack_bids(event["args"]["bids"])]
+            case "clear" | "imbalance":
+                served = list(bids)
+            case _:
+                served = [event["args"]["member"] for event in events]
         steps = sum(len(bids[member].steps) for member in served if member in bids)
         return GasUse(kind, receipt["gasUsed"], steps, len(served), auction)
 

@@ -14,12 +14,12 @@ from web3.contract.contract import ContractFunction
 from clearwatt.bids import Step, pack_steps
 from clearwatt.chain import codec, typed_data
 from clearwatt.chain.market import MarketClient
-from clearwatt.chain.node import checksum, node_errors
+from clearwatt.chain.node import Refused, checksum, node_errors
 from clearwatt.chain.sender import Receipt, Sender
 from clearwatt.metering.statements import Statement
 
-BID_GAS = 250_000
-BID_GAS_PER_STEP = 4_000
+BIDS_AT_ONCE = 40
+FIRST_NONCE = 1
 
 
 def test_key(seed: int, role: str) -> LocalAccount:
@@ -56,6 +56,23 @@ class Participant:
             auction, self.address, codec.pack_readings(readings), typed_data.sign(self.meter, message)
         )
 
+    def signed_bid(self, client: MarketClient, auction: int, steps: Sequence[Step]) -> codec.SignedBid:
+        """Its bid, which anyone can post until the gate closes; it needs no ether for that."""
+        deployment, packed = client.deployment, pack_steps(steps)
+        deadline = client.rules.schedule.gate_closure(auction)
+        message = typed_data.bid(
+            deployment.chain_id,
+            deployment["Market"].address,
+            auction,
+            self.address,
+            FIRST_NONCE,
+            deadline,
+            packed,
+        )
+        return codec.SignedBid(
+            self.address, FIRST_NONCE, deadline, packed, typed_data.sign(self.key, message)
+        )
+
 
 def make_participant(
     client: MarketClient, seed: int, name: str, zone: int, source: str, row: int
@@ -74,15 +91,20 @@ def make_participant(
 
 
 def place_bids(
-    client: MarketClient, auction: int, bundles: Iterable[tuple[Participant, Sequence[Step]]]
+    client: MarketClient,
+    poster: Sender,
+    auction: int,
+    bundles: Iterable[tuple[Participant, Sequence[Step]]],
 ) -> list[Receipt]:
-    """Everybody sends a bundle; then all receipts are waited for. Raises Refused, NodeError."""
-    pending = []
-    for participant, steps in bundles:
-        call = client.bid(auction, pack_steps(steps))
-        transaction = participant.sender.post(call, BID_GAS + BID_GAS_PER_STEP * len(steps))
-        pending.append((participant.sender, transaction, call))
-    return [sender.wait(transaction, call) for sender, transaction, call in pending]
+    """Everybody signs a bundle; one account posts them all. Raises Refused if one is not taken, NodeError."""
+    signed = [participant.signed_bid(client, auction, steps) for participant, steps in bundles]
+    groups = (signed[start : start + BIDS_AT_ONCE] for start in range(0, len(signed), BIDS_AT_ONCE))
+    receipts = [poster.send(client.bid_signed(auction, group)) for group in groups]
+    refused = client.view().auctions[auction].refused
+    if refused:
+        reasons = (f"{member}: {client.errors.name_of(reason)}" for member, reason in refused.items())
+        raise Refused("", {}, f"signed bids were not placed: {', '.join(reasons)}")
+    return receipts
 
 
 def send_all(sender: Sender, calls: Iterable[ContractFunction], gas: int) -> None:

@@ -52,8 +52,6 @@ WAIT_SECONDS = 120
 POLL_SECONDS = 0.05
 IMBALANCE_MARGIN = 10_000
 CALL_GAS = 300_000
-MAX_STEPS = 14_000
-"""Steps of one auction that its clearing can take in one transaction, with some room to the limit of 2^24 gas."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +102,7 @@ def market_config(community: Community, options: Options, owner: str, now: int) 
         gate_lead=gate_lead,
         clearing_window=gate_lead,
     )
+    members = len(community.members) + 1  # and the retailer
     return MarketConfig(
         schedule=schedule,
         grid=community.grid,
@@ -112,6 +111,7 @@ def market_config(community: Community, options: Options, owner: str, now: int) 
         network_account=test_key(options.seed, "network operator").address,
         signers=(test_key(options.seed, "oracle").address,),
         imbalance_margin=IMBALANCE_MARGIN,
+        max_members=members,
     )
 
 
@@ -131,6 +131,9 @@ class Simulation:
         self._client = MarketClient(connect(url, deployment.chain_id), deployment)
         self._clock = Clock(self._client.web3)
         self._owner = Sender(self._client.web3, owner, self._client.errors)
+        self._aggregator = Sender(
+            self._client.web3, test_key(options.seed, "aggregator"), self._client.errors
+        )
         self._schedule = self._client.rules.schedule
         _clear_folder(options.folder)
         self._database = f"sqlite:///{options.folder / 'statements.db'}"
@@ -150,7 +153,6 @@ class Simulation:
 
     def run(self, report: Report, before_auction: Hook = lambda auction, oracle: None) -> DayOutcome:
         """The whole day. Raises UserError if the oracle dies or falls silent, NodeError if the node does."""
-        self._check_size()
         report(0, f"admitting {len(self.members)} members and the retailer, and funding them")
         self._admit()
         first_block = latest(self._client.web3).number
@@ -161,25 +163,13 @@ class Simulation:
                 if auction:
                     self._deliver(auction - 1, oracle, report)
             self._deliver(self._options.auctions - 1, oracle, report)
+            self._settle_rest(oracle, report)
             report(self._options.auctions, "waiting for the last energy tokens")
             self._await(oracle, "the last energy tokens", self._all_drawn)
         report(self._options.auctions, "members retire the tokens of the energy they bought")
         self._retire()
         report(self._options.auctions, "auditing the day from chain data")
         return self._outcome(first_block)
-
-    def _check_size(self) -> None:
-        """Raise UserError if an auction would not fit its clearing transaction."""
-        sizes = (
-            sum(len(steps) for _, steps in self._bundles(auction))
-            for auction in range(self._options.auctions)
-        )
-        largest = max(sizes)
-        if largest > MAX_STEPS:
-            raise UserError(
-                f"an auction would have {largest} steps, and one transaction clears about {MAX_STEPS}: "
-                "take fewer members or fewer slots per auction"
-            )
 
     def _oracle(self) -> OracleProcess:
         folder = self._options.folder
@@ -195,7 +185,7 @@ class Simulation:
         )
 
     def _admit(self) -> None:
-        """The owner admits and funds everybody; the oracle gets ether to send transactions with."""
+        """The owner admits and funds everybody; whoever sends transactions gets ether, members to retire tokens."""
         client, owner = self._client, self._owner
         with node_errors():
             address = client.vault.functions.token().call()
@@ -204,8 +194,9 @@ class Simulation:
         total = (RETAILER_DEPOSIT + MEMBER_DEPOSIT * len(self.members)) * TOKEN_UNIT
         owner.send(euro.functions.mint(owner.address, total))
         owner.send(euro.functions.approve(client.vault.address, total))
-        accounts = [person.address for person in everybody] + [test_key(self._options.seed, "oracle").address]
-        owner.give_ether(accounts, ETHER_EACH)
+        oracle = test_key(self._options.seed, "oracle").address
+        senders = [*(person.address for person in everybody), oracle, self._aggregator.address]
+        owner.give_ether(senders, ETHER_EACH)
         registry, vault = client.registry.functions, client.vault.functions
         send_all(
             owner,
@@ -218,13 +209,13 @@ class Simulation:
         return (RETAILER_DEPOSIT if participant is self.retailer else MEMBER_DEPOSIT) * TOKEN_UNIT
 
     def _trade(self, auction: int, oracle: OracleProcess, report: Report) -> None:
-        """Bids shortly before gate closure, then the clearing."""
-        settled = max(auction - 1, 0)
+        """Members sign bids shortly before gate closure, an aggregator posts them; then the clearing."""
+        settled = self._settled()
         closure = self._schedule.gate_closure(auction)
-        self._clock.travel(closure - self._schedule.slots * self._schedule.slot_seconds // 4)
-        report(settled, f"auction {auction + 1}: {len(self.members) + 1} bids")
-        place_bids(self._client, auction, self._bundles(auction))
-        self._clock.travel(closure)
+        self._travel(closure - self._schedule.slots * self._schedule.slot_seconds // 4, oracle, report)
+        report(settled, f"auction {auction + 1}: {len(self.members) + 1} signed bids")
+        place_bids(self._client, self._aggregator, auction, self._bundles(auction))
+        self._travel(closure, oracle, report)
         report(settled, f"auction {auction + 1}: the gate is closed, the oracle clears")
         self._await(oracle, f"the clearing of auction {auction}", lambda: self._view(auction).cleared)
 
@@ -244,16 +235,51 @@ class Simulation:
         return [(self.retailer, offer), *bundles]
 
     def _deliver(self, auction: int, oracle: OracleProcess, report: Report) -> None:
-        """The meters report what was delivered, and the oracle settles."""
-        self._clock.travel(self._schedule.delivery_end(auction))
-        report(auction, f"auction {auction + 1}: delivered, meters report, the oracle settles")
+        """The meters report what was delivered, and the oracle posts imbalance prices."""
+        self._travel(self._schedule.delivery_end(auction), oracle, report)
+        report(self._settled(), f"auction {auction + 1}: delivered, meters report")
         span = self._span(auction)
         self._store.add(
             participant.statement(self._client, auction, self._net[participant.row, span].tolist())
             for participant in [self.retailer, *self.members]
         )
-        self._await(oracle, f"the settlement of auction {auction}", lambda: not self._view(auction).unsettled)
-        report(auction + 1, f"auction {auction + 1}: settled")
+        self._await(
+            oracle,
+            f"the imbalance prices of auction {auction}",
+            lambda: self._view(auction).imbalance is not None,
+        )
+
+    def _settle_rest(self, oracle: OracleProcess, report: Report) -> None:
+        """Time passes until the last report can't be disputed any more."""
+        for auction in range(self._options.auctions):
+            self._travel(self._view(auction).imbalance_final_from or 0, oracle, report)
+
+    def _travel(self, timestamp: int, oracle: OracleProcess, report: Report) -> None:
+        """To this time, by way of every moment at which imbalance prices become final and the oracle settles."""
+        for auction, final_from in self._due(timestamp):
+            self._clock.travel(final_from)
+            self._await(
+                oracle,
+                f"the settlement of auction {auction}",
+                lambda auction=auction: not self._view(auction).unsettled,  # type: ignore[misc]
+            )
+            report(self._settled(), f"auction {auction + 1}: settled")
+        self._clock.travel(timestamp)
+
+    def _due(self, timestamp: int) -> list[tuple[int, int]]:
+        """Unsettled auctions whose imbalance prices are final by then, and from when they are."""
+        views = [self._view(auction) for auction in range(self._options.auctions)]
+        return [
+            (view.number, view.imbalance_final_from)
+            for view in views
+            if view.unsettled and view.imbalance_final_from and view.imbalance_final_from <= timestamp
+        ]
+
+    def _settled(self) -> int:
+        """How many auctions are settled."""
+        return sum(
+            bool(view.settled) and not view.unsettled for view in self._client.view().auctions.values()
+        )
 
     def _span(self, auction: int) -> slice:
         return slice(auction * self._schedule.slots, (auction + 1) * self._schedule.slots)

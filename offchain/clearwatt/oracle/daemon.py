@@ -19,10 +19,13 @@ from eth_account.signers.local import LocalAccount
 from web3.contract.contract import ContractFunction
 
 from clearwatt.chain import codec, typed_data
+from clearwatt.chain.capacity import Auctions
+from clearwatt.chain.chunked import ChunkedClearing, plan
 from clearwatt.chain.market import AuctionView, MarketClient, MarketRules, MarketView
 from clearwatt.chain.node import NodeError, NodeRefused, Refused
 from clearwatt.chain.sender import Sender
 from clearwatt.chain.typed_data import Evidence
+from clearwatt.clearing.auction import Auction, Claim
 from clearwatt.clearing.equilibrium import check_claim, claim_of
 from clearwatt.clearing.positions import Position, positions
 from clearwatt.clearing.tree import clear
@@ -32,6 +35,8 @@ from clearwatt.oracle.decisions import (
     Clear,
     Decision,
     DrawTokens,
+    EnterPositions,
+    Forfeit,
     PostFallback,
     PostImbalance,
     Release,
@@ -43,6 +48,7 @@ from clearwatt.oracle.decisions import (
 log = logging.getLogger(__name__)
 
 MAX_BACKOFF_SECONDS = 60.0
+RELEASED_AT_ONCE = 100
 
 HALF_CURVE_ORDER = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0
 """Of secp256k1. Every signature has a twin with s above it, which the contracts take no notice of."""
@@ -228,7 +234,10 @@ class Oracle:
         log.info("auction %d: %s", auction.number, decision.reason)
         match decision.action:
             case Clear():
-                self._send("cleared", self._clearing(auction))
+                self._clear(auction)
+            case EnterPositions():
+                entered = ChunkedClearing(self._client, self._sender).enter(auction.number)
+                log.info("positions of %d chunks entered", entered)
             case PostImbalance():
                 statements = self._statements(view, auction)
                 self._send("imbalance prices posted", self._imbalance(auction, statements))
@@ -237,13 +246,23 @@ class Oracle:
             case Settle(members=members, evidence=evidence):
                 statements = self._statements(view, auction) if evidence is Evidence.METER else {}
                 self._send_for_all(
-                    "settled", members, lambda group: self._settlement(auction, group, statements)
+                    "settled", members, lambda group: self._settlement(auction, group, evidence, statements)
                 )
             case DrawTokens(members=members):
                 self._send_for_all("given tokens", members, lambda group: self._tokens(auction, group))
             case Release(members=members):
                 self._send_for_all(
-                    "released", members, lambda group: self._client.release(auction.number, group[0]), size=1
+                    "released",
+                    members,
+                    lambda group: self._client.release(auction.number, group),
+                    RELEASED_AT_ONCE,
+                )
+            case Forfeit(members=members):
+                self._send_for_all(
+                    "made to forfeit",
+                    members,
+                    lambda group: self._client.forfeit(auction.number, group[0]),
+                    1,
                 )
         return True
 
@@ -278,19 +297,35 @@ class Oracle:
         receipt = self._sender.send(function)
         log.info("%s: block %d, %d gas", done, receipt.block, receipt.gas_used)
 
-    def _clearing(self, auction: AuctionView) -> ContractFunction:
+    def _clear(self, auction: AuctionView) -> None:
+        """In one transaction where that may be enough, otherwise in chunks."""
+        assert self._sender
+        problem, claim = self._solution(auction)
+        rules = self._client.rules
+        if Auctions(rules.grid.zones, rules.schedule.slots).fit(len(problem.bids), len(problem.steps)):
+            self._send("cleared", self._client.clear(auction, claim))
+        elif ChunkedClearing(self._client, self._sender).clear(auction.number, plan(problem, claim)):
+            log.info("cleared in chunks")
+
+    def _solution(self, auction: AuctionView) -> tuple[Auction, Claim]:
         """The optimum, checked here by the rules the contract will apply."""
         problem = auction.problem(self._client.rules)
         claim = claim_of(problem, clear(problem))
         check_claim(problem, claim)
-        return self._client.clear(auction, claim)
+        return problem, claim
 
     def _imbalance(self, auction: AuctionView, statements: Statements) -> ContractFunction:
         assert self._key
         packed = codec.pack_imbalance(*self._imbalance_prices(auction, statements))
+        if packed in auction.overturned:
+            raise Refused("", {}, "the imbalance prices that it would sign have fallen in a dispute")
         deployment = self._client.deployment
         message = typed_data.imbalance_prices(
-            deployment.chain_id, deployment["OracleQuorum"].address, auction.number, packed
+            deployment.chain_id,
+            deployment["OracleQuorum"].address,
+            self._client.term(),
+            auction.number,
+            packed,
         )
         return self._client.post_imbalance(auction, packed, typed_data.sign(self._key, message))
 
@@ -315,14 +350,19 @@ class Oracle:
         return np.maximum(surplus, rules.min_price).tolist(), np.minimum(shortage, rules.max_price).tolist()
 
     def _settlement(
-        self, auction: AuctionView, members: Sequence[str], statements: Statements
+        self, auction: AuctionView, members: Sequence[str], evidence: Evidence, statements: Statements
     ) -> ContractFunction:
         assert auction.imbalance is not None
         contracted = positions_of(auction, self._client)
-        deliveries = [
-            _delivery(member, codec.pack_position(contracted[member]), statements.get(member))
+        deliveries = b"".join(
+            codec.pack_delivery(
+                member,
+                evidence,
+                codec.pack_position(contracted[member]),
+                *_readings(auction, member, evidence, statements),
+            )
             for member in members
-        ]
+        )
         return self._client.settle(auction.number, auction.imbalance, deliveries)
 
     def _tokens(self, auction: AuctionView, members: Sequence[str]) -> ContractFunction:
@@ -364,10 +404,17 @@ def _longer(pause: float) -> float:
     return min(max(2 * pause, 1.0), MAX_BACKOFF_SECONDS)
 
 
-def _delivery(member: str, position: bytes, statement: Statement | None) -> tuple[Any, ...]:
-    if statement is None:
-        return (member, Evidence.DEEMED, position, b"", b"")
-    return (member, Evidence.METER, position, statement.readings, statement.signature)
+def _readings(
+    auction: AuctionView, member: str, evidence: Evidence, statements: Statements
+) -> tuple[bytes, bytes]:
+    """Packed readings and signature, as this evidence takes them."""
+    match evidence:
+        case Evidence.METER:
+            return statements[member].readings, statements[member].signature
+        case Evidence.SUBSTITUTE:
+            return auction.substitutes[member], b""
+        case Evidence.DEEMED:
+            return b"", b""
 
 
 def _batches(members: Sequence[str], size: int) -> Iterator[Sequence[str]]:

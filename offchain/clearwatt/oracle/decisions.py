@@ -7,7 +7,7 @@ oracle last ran or what it did then.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from clearwatt.chain.market import AuctionView, MarketRules
+from clearwatt.chain.market import PRICES, AuctionView, MarketRules
 from clearwatt.chain.typed_data import Evidence
 from clearwatt.metering.statements import Statement
 
@@ -61,7 +61,22 @@ class Release:
     members: tuple[str, ...]
 
 
-Action = Clear | PostImbalance | PostFallback | Settle | DrawTokens | Release
+@dataclass(frozen=True)
+class Forfeit:
+    """Take the deposits of these members, who did not open their sealed bids."""
+
+    auction: int
+    members: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class EnterPositions:
+    """Enter the positions of an auction that was cleared in chunks."""
+
+    auction: int
+
+
+Action = Clear | EnterPositions | PostImbalance | PostFallback | Settle | DrawTokens | Release | Forfeit
 
 
 @dataclass(frozen=True)
@@ -85,22 +100,37 @@ def decide(
     now: the chain's time. statements_of: looked up only for an auction that waits for them.
     """
     schedule, number = rules.schedule, view.number
-    if not view.bids:
-        return Decision(number, "nobody bids in it", finished=now >= schedule.gate_closure(number))
-    if now < schedule.gate_closure(number):
-        return Decision(
-            number,
-            f"{len(view.bids)} bids, the gate is open for {schedule.gate_closure(number) - now} s more",
-        )
-    if not view.cleared:
+    if now < schedule.clearing_start(number):
+        return Decision(number, _still_open(view, rules, now))
+    if not view.cleared and view.bids:
         return _uncleared(view, rules, now)
+    if view.sealed:
+        unopened = tuple(sorted(view.sealed))
+        return Decision(number, f"{len(unopened)} sealed bids were not opened", Forfeit(number, unopened))
+    if not view.bids:
+        return Decision(number, "nobody bids in it", finished=True)
+    if view.to_enter:
+        return Decision(
+            number, f"cleared, {view.to_enter} of {view.chunks} chunks to enter", EnterPositions(number)
+        )
     if now < schedule.delivery_end(number):
         return Decision(number, f"cleared, delivery ends in {schedule.delivery_end(number) - now} s")
-    if view.imbalance is None:
+    if view.imbalance_final_from is None:
         return _without_imbalance_prices(view, rules, now, statements_of(view))
+    if now < view.imbalance_final_from:
+        return _not_final(view, now)
     if view.unsettled:
         return _unsettled(view, rules, now, statements_of(view))
     return _settled(view)
+
+
+def _still_open(view: AuctionView, rules: MarketRules, now: int) -> str:
+    """Before the auction can be cleared: how it stands."""
+    count = f"{len(view.bids)} bids" + (f", {len(view.sealed)} sealed ones" if rules.schedule.sealed else "")
+    left = rules.schedule.gate_closure(view.number) - now
+    if left > 0:
+        return f"{count}, the gate is open for {left} s more"
+    return f"{count}, these can be opened for {rules.schedule.clearing_start(view.number) - now} s more"
 
 
 def _uncleared(view: AuctionView, rules: MarketRules, now: int) -> Decision:
@@ -111,6 +141,11 @@ def _uncleared(view: AuctionView, rules: MarketRules, now: int) -> Decision:
     if locked:
         return Decision(
             number, f"void: not cleared in time, {len(locked)} locks to release", Release(number, locked)
+        )
+    if view.sealed:
+        unopened = tuple(sorted(view.sealed))
+        return Decision(
+            number, f"void, {len(unopened)} sealed bids were not opened", Forfeit(number, unopened)
         )
     return Decision(number, "void, all locks released", finished=True)
 
@@ -131,19 +166,37 @@ def _without_imbalance_prices(
     return Decision(number, f"delivered, {missing} meters are late", PostImbalance(number))
 
 
+def _not_final(view: AuctionView, now: int) -> Decision:
+    report = view.reports[PRICES]
+    left = report.final_from - now
+    if report.disputed:
+        return Decision(view.number, f"imbalance prices are disputed, the owner has {left} s more to decide")
+    return Decision(view.number, f"imbalance prices can be disputed for {left} s more")
+
+
 def _unsettled(view: AuctionView, rules: MarketRules, now: int, statements: Statements) -> Decision:
+    """Each member on the best evidence there is: its meter's, the quorum's once it is final, nobody's in the end."""
     number = view.number
     reported = tuple(member for member in view.unsettled if member in statements)
-    silent = tuple(member for member in view.unsettled if member not in statements)
-    deadline = rules.schedule.substitute_deadline(number)
-    if silent and now >= deadline:
+    others = [member for member in view.unsettled if member not in statements]
+    substituted = tuple(member for member in others if _has_final_substitute(view, member, now))
+    silent = tuple(member for member in others if member not in view.substitutes)
+    deemed_from = rules.schedule.deemed_from(number)
+    if silent and now >= deemed_from:
         # before those with a statement: should one of these be refused, the silent ones need not wait for it
         reason = f"{len(silent)} meters stayed silent: deemed readings"
         return Decision(number, reason, Settle(number, silent, Evidence.DEEMED))
+    if substituted:
+        reason = f"{len(substituted)} members have a substitute reading"
+        return Decision(number, reason, Settle(number, substituted, Evidence.SUBSTITUTE))
     if reported:
         reason = f"{len(reported)} of {len(view.unsettled)} unsettled members have a statement"
         return Decision(number, reason, Settle(number, reported, Evidence.METER))
-    return Decision(number, f"waiting for {len(silent)} statements, at most {deadline - now} s more")
+    return Decision(number, f"waiting for {len(others)} statements, at most {deemed_from - now} s more")
+
+
+def _has_final_substitute(view: AuctionView, member: str, now: int) -> bool:
+    return member in view.substitutes and view.reports[member].is_final(now)
 
 
 def _settled(view: AuctionView) -> Decision:

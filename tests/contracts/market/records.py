@@ -6,14 +6,19 @@ from eth_utils import keccak
 
 from tests.contracts.community import Community, Participant
 
-FREE, BID, POSITION, SPENT = range(4)
-LOCK_UNIT = 1 << 16
+FREE, SEALED, BID, POSITION, SPENT = range(5)
+LOCK_UNIT = 1 << 20
+MAX_LOCK = ((1 << 40) - 1) * LOCK_UNIT
+LAST_NONCE = (1 << 12) - 1
+DIGEST_BITS = 181
 
 
 class Record(NamedTuple):
-    """digest: the first 23 bytes of the hash. lock: money units. round: turns of the ring. stage: FREE to SPENT."""
+    """digest: the head of the hash, as a number. nonce: of the last signature. lock: money units.
+    round: turns of the ring. stage: FREE to SPENT."""
 
-    digest: bytes
+    digest: int
+    nonce: int
     lock: int
     round: int
     stage: int
@@ -23,16 +28,17 @@ def record_of(market: Community, auction: int, participant: Participant) -> Reco
     """The record that the participant's bid in the auction uses, whatever it holds now."""
     word = market.market.recordOf(auction, participant.address)
     return Record(
-        (word >> 72).to_bytes(23, "big"),
-        (word >> 24 & (1 << 48) - 1) * LOCK_UNIT,
-        word >> 2 & (1 << 22) - 1,
-        word & 3,
+        word >> 75,
+        word >> 63 & LAST_NONCE,
+        (word >> 23 & (1 << 40) - 1) * LOCK_UNIT,
+        word >> 3 & (1 << 20) - 1,
+        word & 7,
     )
 
 
-def digest(data: bytes) -> bytes:
+def digest(data: bytes) -> int:
     """What a record keeps of these bytes."""
-    return bytes(keccak(data))[:23]
+    return int.from_bytes(keccak(data), "big") >> 256 - DIGEST_BITS
 
 
 def lock_up(money: int) -> int:

@@ -4,17 +4,19 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from eth_utils import keccak, to_checksum_address
 from hypothesis import given
 from hypothesis import strategies as st
 
 from clearwatt.bids import Bid, BidError, Step
 from clearwatt.chain import codec
 from clearwatt.chain.codec import CodecError
+from clearwatt.chain.typed_data import Evidence
 from clearwatt.clearing.auction import Marginal
 from clearwatt.clearing.positions import Position
 from clearwatt.units import INT24_MAX, INT24_MIN, INT32_MAX, INT32_MIN
 
-MEMBER = "0x" + "0b" * 20
+MEMBER, CONTRACT = "0x" + "0b" * 20, "0x" + "1c" * 20
 prices = st.integers(INT24_MIN, INT24_MAX)
 energies = st.integers(INT32_MIN, INT32_MAX)
 
@@ -78,7 +80,7 @@ def test_pack_bids__in_any_order__members_ascending() -> None:
 @given(st.lists(st.tuples(prices, st.integers(1, INT32_MAX)), max_size=5), st.integers(0, 1023))
 def test_bids__any__there_and_back(steps: list[tuple[int, int]], zone: int) -> None:
     bundle = tuple(Step(slot, *step) for slot, step in enumerate(steps))
-    bids = (Bid("0x" + "00" * 19 + "01", zone, bundle), Bid(MEMBER, zone, bundle[::2]))
+    bids = (Bid("0x" + "00" * 19 + "01", zone, bundle), Bid(to_checksum_address(MEMBER), zone, bundle[::2]))
     assert codec.unpack_bids(codec.pack_bids(bids)) == bids
 
 
@@ -100,6 +102,30 @@ def test_position__any__there_and_back(zone: int, cash: int, fills: list[int]) -
 @given(st.lists(energies, max_size=96))
 def test_readings__any__there_and_back(readings: list[int]) -> None:
     assert codec.unpack_readings(codec.pack_readings(readings)) == tuple(readings)
+
+
+def test_pack_signed_bids__two__head_steps_and_signature_each_in_the_order_given() -> None:
+    full = codec.SignedBid("0x" + "c0" * 20, 258, 2**40 - 1, bytes(range(16)), b"\xee" * 65)
+    empty = codec.SignedBid(MEMBER, 1, 2, b"", b"")
+    head = "c0" * 20 + "0102" + "ff" * 5 + "0041" + "0002"
+    expected = head + bytes(range(16)).hex() + "ee" * 65 + "0b" * 20 + "0001" + "0000000002" + "00000000"
+    assert codec.pack_signed_bids([full, empty]).hex() == expected
+
+
+def test_seal_commitment__bid__hash_of_six_words() -> None:
+    salt, steps = bytes(range(32)), bytes(8)
+    words = [31337, int(CONTRACT, 16), 9, int(MEMBER, 16)]
+    packed = b"".join(word.to_bytes(32, "big") for word in words) + salt + keccak(steps)
+    assert codec.seal_commitment(31337, CONTRACT, 9, MEMBER, salt, steps) == keccak(packed)
+
+
+def test_pack_delivery__each_kind_of_evidence__member_evidence_and_what_there_is() -> None:
+    position, readings, signature = b"\1" * 22, b"\2" * 4, b"\3" * 65
+    by_meter = codec.pack_delivery(MEMBER, Evidence.METER, position, readings, signature)
+    assert by_meter.hex() == "0b" * 20 + "00" + "01" * 22 + "02" * 4 + "03" * 65
+    substituted = codec.pack_delivery(MEMBER, Evidence.SUBSTITUTE, position, readings)
+    assert substituted.hex() == "0b" * 20 + "01" + "01" * 22 + "02" * 4
+    assert codec.pack_delivery(MEMBER, Evidence.DEEMED, position).hex() == "0b" * 20 + "02" + "01" * 22
 
 
 @pytest.mark.parametrize(

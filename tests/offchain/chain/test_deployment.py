@@ -11,6 +11,7 @@ from clearwatt.chain.deployment import (
     CONTRACTS,
     Deployed,
     Deployment,
+    MarketConfig,
     Schedule,
     pack_grid,
     read_deployment,
@@ -33,6 +34,75 @@ def test_schedule__auction__points_in_time() -> None:
     assert SCHEDULE.clearing_deadline(2) == 1_000_008_000
     assert SCHEDULE.metering_deadline(2) == 1_000_011_600 + 3_600
     assert SCHEDULE.substitute_deadline(2) == 1_000_011_600 + 3_600 + 86_400
+    assert SCHEDULE.deemed_from(2) == 1_000_011_600 + 3_600 + 86_400 + 3_600 + 86_400
+
+
+def test_schedule__open_bids__cleared_from_gate_closure() -> None:
+    assert not SCHEDULE.sealed
+    assert SCHEDULE.clearing_start(2) == SCHEDULE.gate_closure(2)
+
+
+def test_schedule__sealed_bids__cleared_when_they_could_be_opened() -> None:
+    schedule = replace(SCHEDULE, reveal_window=300)
+    assert schedule.sealed
+    assert schedule.clearing_start(2) == schedule.gate_closure(2) + 300
+    assert schedule.clearing_deadline(2) == schedule.gate_closure(2) + 300 + 900
+
+
+def test_schedule__life__from_opening_until_deemed_readings_apply() -> None:
+    # as ScheduleLib.life: horizon, gate lead, delivery and the four windows after it
+    assert SCHEDULE.life == 86_400 + 900 + 4 * 900 + 3_600 + 86_400 + 3_600 + 86_400
+
+
+# ------------------------------------------------------------------------------------------ the terms
+
+
+def config(**changes: Any) -> MarketConfig:
+    parties = {"owner": "0x01", "balancing_party": "0x02", "network_account": "0x03", "signers": ()}
+    return MarketConfig(**{"schedule": SCHEDULE, "grid": Grid.single(), **parties, **changes})
+
+
+def test_market_config__nothing_said_of_limits__any_auction_fits_one_transaction_and_one_more_member_does_not() -> (
+    None
+):
+    for schedule in (SCHEDULE, replace(SCHEDULE, slots=96), replace(SCHEDULE, slots=1)):
+        terms = config(schedule=schedule)
+        assert terms.max_steps == max(2 * schedule.slots, 8)
+        assert terms.fits_one_transaction
+        assert not replace(terms, max_members=terms.max_members + 1).fits_one_transaction
+
+
+def test_market_config__limits_named__kept() -> None:
+    terms = config(max_steps=3, max_members=60_000, owner_delay=10**6)
+    assert (terms.max_steps, terms.max_members, terms.owner_delay) == (3, 60_000, 10**6)
+    assert not terms.fits_one_transaction
+
+
+def test_market_config__owner_delay_left_open__an_auctions_life() -> None:
+    assert config().owner_delay == SCHEDULE.life
+
+
+def test_registry_parameters__all_different__in_the_struct_s_order() -> None:
+    terms = config(
+        schedule=Schedule(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11),
+        min_quantity=12,
+        max_steps=13,
+        max_members=14,
+        min_price=15,
+        max_price=16,
+        imbalance_margin=17,
+        ring_size=18,
+        seal_deposit=19,
+        dispute_bond=20,
+        owner_delay=21,
+    )
+    assert terms.registry_parameters() == (
+        (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11),
+        (12, 13, 14),
+        *range(15, 22),
+        "0x02",
+        "0x03",
+    )
 
 
 def test_pack_grid__line__one_word_with_every_field_in_its_place() -> None:

@@ -54,6 +54,37 @@ def test_example__what_it_states__is_what_is_assumed_of_a_file_that_leaves_it_ou
     assert (smallest.imbalance_margin, smallest.token_decimals) == (10_000, 6)
 
 
+def test_example__limits_and_disputes__as_stated_and_as_assumed(read):
+    for config in (read_market_config(EXAMPLE, OWNER, NOON), read(SMALLEST)):
+        assert (config.min_quantity, config.max_steps) == (10, 8)
+        assert config.fits_one_transaction
+        assert (config.schedule.dispute_window, config.schedule.decision_window) == (3_600, DAY)
+        assert config.dispute_bond == 20 * 10**8
+        assert config.owner_delay == config.schedule.life
+        assert not config.schedule.sealed
+
+
+def test_limits__named__kept(read):
+    config = read(SMALLEST + "limits: {min_quantity: 1, max_steps: 3, max_members: 5000}")
+    assert (config.min_quantity, config.max_steps, config.max_members) == (1, 3, 5_000)
+
+
+def test_sealed__section_there__sealed_with_its_window_and_deposit(read):
+    assert read(SMALLEST + "sealed: {}").schedule.reveal_window == 300
+    config = read(SMALLEST + "sealed: {reveal_window: 60, deposit: 4}")
+    assert (config.schedule.reveal_window, config.seal_deposit) == (60, 4 * 10**8)
+
+
+def test_disputes__named__kept(read):
+    config = read(SMALLEST + "disputes: {window: 60, decision_window: 90, bond: 0}")
+    assert (config.schedule.dispute_window, config.schedule.decision_window) == (60, 90)
+    assert config.dispute_bond == 0
+
+
+def test_owner_delay__named__kept(read):
+    assert read(SMALLEST + "owner_delay: 9999999").owner_delay == 9_999_999
+
+
 def test_addresses__without_quotes__read_as_addresses(read):
     config = read(SMALLEST.replace('"', "").replace(RETAILER, RETAILER.lower()))
     assert (config.balancing_party, config.network_account) == (RETAILER, NETWORK)
@@ -160,6 +191,17 @@ MISTAKES = {
     SMALLEST + "prices: {min: 5, max: 4}": "prices: min 5 is above max 4",
     SMALLEST + "prices: {min: -8388609}": "prices: min -8388609 is not between",
     SMALLEST + "prices: {imbalance_margin: -1}": "prices: imbalance_margin -1 is negative",
+    SMALLEST + "limits: {min_quantity: 0}": "limits: min_quantity 0 is not between 1 and",
+    SMALLEST + "limits: {max_steps: 65536}": "limits: max_steps 65536 is not between 1 and 65535",
+    SMALLEST + "limits: {max_member: 3}": 'limits: unknown key "max_member"; did you mean "max_members"?',
+    SMALLEST + "disputes: {window: 0}": "disputes: window must be at least 1, or nobody could dispute",
+    SMALLEST + "disputes: {decision_window: 0}": "disputes: decision_window must be at least 1",
+    SMALLEST + "disputes: {bond: -1}": "disputes: bond -1 is not between 0 and",
+    SMALLEST + "disputes: {bond: 1.5}": "disputes: bond 1.5 is not an integer",
+    SMALLEST + "sealed: {reveal_window: 0}": "for a market with open bids leave `sealed` out",
+    SMALLEST + "sealed: {deposit: 2000000000}": "sealed: deposit 2000000000 is not between 0 and",
+    SMALLEST + "sealed: yes": "sealed: true is not an object",
+    SMALLEST + "owner_delay: 60": "owner_delay 60 is shorter than the 270900 s an auction lives",
     SMALLEST + "ring_size: 0": "ring_size 0 is not between 1 and 65535",
     SMALLEST + "collateral: {decimals: 19}": "collateral: decimals 19 is not between 0 and 18",
     SMALLEST + "collateral: {token: euro}": 'collateral: token "euro" is not an address',

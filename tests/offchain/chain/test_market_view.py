@@ -5,10 +5,19 @@ from typing import Any
 import pytest
 from web3.datastructures import AttributeDict
 
-from clearwatt.bids import Bid, Step, pack_steps
+from clearwatt.bids import Bid, Step
 from clearwatt.chain import codec
 from clearwatt.chain.deployment import Schedule
-from clearwatt.chain.market import AuctionView, MarketRules, MarketView, Settled, apply
+from clearwatt.chain.market import (
+    PASSED_OVER,
+    PRICES,
+    AuctionView,
+    MarketRules,
+    MarketView,
+    Report,
+    Settled,
+    apply,
+)
 from clearwatt.chain.node import Reference
 from clearwatt.clearing.auction import Claim, Marginal
 from clearwatt.errors import UserError
@@ -29,7 +38,7 @@ def enter(view: MarketView, name: str, **arguments: Any) -> None:
 
 
 def bid(view: MarketView, member: str, steps: tuple[Step, ...], auction: int = 0) -> None:
-    enter(view, "BidPlaced", auction=auction, member=member, zone=0, lock=1, steps=pack_steps(steps))
+    enter(view, "BidsPlaced", auction=auction, bids=codec.pack_bid(Bid(member, 0, steps)))
 
 
 def test_member_admitted__new__known_with_meter_zone_and_source(view):
@@ -43,23 +52,7 @@ def test_member_admitted__again_elsewhere__the_last_counts(view):
     assert (view.meters, view.zones, view.sources) == ({PRODUCER: NEW_METER}, {PRODUCER: 2}, {PRODUCER: 2})
 
 
-def test_meter_replaced__member__signs_with_the_new_one(view):
-    enter(view, "MemberAdmitted", member=PRODUCER, zone=3, source=1, meter=METER)
-    enter(view, "MeterReplaced", member=PRODUCER, previous=METER, meter=NEW_METER)
-    assert view.meters == {PRODUCER: NEW_METER}
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "MemberSuspended",
-        "ZoneAdded",
-        "Connected",
-        "EIP712DomainChanged",
-        "OwnershipTransferred",
-        "OwnershipTransferStarted",
-    ],
-)
+@pytest.mark.parametrize("name", sorted(PASSED_OVER))
 def test_apply__event_that_changes_no_auction__nothing(view, name):
     enter(view, name, member=PRODUCER)
     assert view == MarketView(view.reference)
@@ -84,6 +77,37 @@ def test_bid__cancelled_and_placed_again__live(view):
     enter(view, "BidCancelled", auction=0, member=PRODUCER)
     bid(view, PRODUCER, BUY)
     assert view.auctions[0].bids == {PRODUCER: Bid(PRODUCER, 0, BUY)}
+
+
+def test_bids__posted_together__of_a_member_s_the_last_counts(view):
+    posted = [Bid(CONSUMER, 2, SELL), Bid(PRODUCER, 1, SELL), Bid(CONSUMER, 2, BUY)]
+    enter(view, "BidsPlaced", auction=0, bids=b"".join(map(codec.pack_bid, posted)))
+    assert view.auctions[0].bids == {PRODUCER: Bid(PRODUCER, 1, SELL), CONSUMER: Bid(CONSUMER, 2, BUY)}
+
+
+def test_bid__refused__reason_kept_until_one_is_placed(view):
+    enter(view, "BidRefused", auction=0, member=PRODUCER, reason=b"\1\2\3\4")
+    assert view.auctions[0].refused == {PRODUCER: b"\1\2\3\4"}
+    assert view.auctions[0].bids == {}
+    bid(view, PRODUCER, SELL)
+    assert view.auctions[0].refused == {}
+
+
+def test_cancelled__without_a_bid__nothing(view):
+    enter(view, "BidCancelled", auction=0, member=PRODUCER)
+    assert view.auctions[0].bids == {}
+
+
+def test_sealed_bids__opened_cancelled_or_forfeited__sealed_no_more(view):
+    for member in (PRODUCER, CONSUMER, SOLVER, METER):
+        enter(view, "BidSealed", auction=0, member=member, commitment=b"\0" * 32)
+    auction = view.auctions[0]
+    assert auction.bids == {}
+    bid(view, PRODUCER, SELL)
+    enter(view, "BidCancelled", auction=0, member=CONSUMER)
+    enter(view, "SealForfeited", auction=0, member=SOLVER)
+    assert auction.sealed == {METER}
+    assert list(auction.bids) == [PRODUCER]
 
 
 def test_bid__without_steps__live_all_the_same(view):
@@ -119,13 +143,82 @@ def test_auction__from_clearing_to_tokens__every_stage_noted(view):
     assert auction.claim(rules) == Claim(((5,), (-6,)), marginals)
     assert auction.unsettled == [PRODUCER]
 
-    enter(view, "ImbalancePricesPosted", auction=0, byQuorum=True, imbalancePrices=b"\0" * 12)
-    assert auction.imbalance == b"\0" * 12
+    post_imbalance(view, b"\0" * 12, final_from=50)
+    assert (auction.imbalance, auction.by_quorum, auction.imbalance_final_from) == (b"\0" * 12, True, 50)
     settle(view)
     assert auction.settled == {PRODUCER: Settled(0, 300, -20, (-7,), 1, 4, 2)}
     assert auction.unsettled == []
     enter(view, "TokensDrawn", auction=0, member=PRODUCER, unmatched=4, matched=0)
     assert auction.drawn == {PRODUCER}
+
+
+def post_imbalance(view: MarketView, prices: bytes, final_from: int) -> None:
+    enter(view, "ReportPosted", auction=0, subject=PRICES, content=b"\0" * 32, finalFrom=final_from)
+    enter(view, "ImbalancePricesPosted", auction=0, byQuorum=True, imbalancePrices=prices)
+
+
+def test_imbalance_prices__none__final_never(view):
+    bid(view, PRODUCER, SELL)
+    assert view.auctions[0].imbalance_final_from is None
+
+
+def test_imbalance_prices__fallback__final_at_once(view):
+    enter(view, "ImbalancePricesPosted", auction=0, byQuorum=False, imbalancePrices=b"\7")
+    assert (view.auctions[0].imbalance, view.auctions[0].imbalance_final_from) == (b"\7", 0)
+
+
+def test_imbalance_prices__disputed__final_when_the_owner_s_time_is_over(view):
+    post_imbalance(view, b"\7", final_from=50)
+    enter(view, "ReportDisputed", auction=0, subject=PRICES, member=PRODUCER, decideBefore=90)
+    assert view.auctions[0].reports == {PRICES: Report(90, disputed=True)}
+    assert view.auctions[0].imbalance_final_from == 90
+
+
+@pytest.mark.parametrize("name", ["DisputeDecided", "DisputeLapsed"])
+def test_imbalance_prices__dispute_over_and_they_stand__final_at_once(view, name):
+    post_imbalance(view, b"\7", final_from=50)
+    enter(view, "ReportDisputed", auction=0, subject=PRICES, member=PRODUCER, decideBefore=90)
+    enter(view, name, auction=0, subject=PRICES, stands=True)
+    assert view.auctions[0].imbalance_final_from == 0
+    assert not view.auctions[0].reports[PRICES].disputed
+
+
+def test_imbalance_prices__overturned__none_until_others_are_posted(view):
+    post_imbalance(view, b"\7", final_from=50)
+    enter(view, "ReportDisputed", auction=0, subject=PRICES, member=PRODUCER, decideBefore=90)
+    enter(view, "DisputeDecided", auction=0, subject=PRICES, stands=False)
+    auction = view.auctions[0]
+    assert (auction.imbalance, auction.imbalance_final_from) == (None, None)
+    assert auction.overturned == {b"\7"}
+    post_imbalance(view, b"\6", final_from=80)
+    assert (auction.imbalance, auction.imbalance_final_from) == (b"\6", 80)
+    assert auction.overturned == {b"\7"}
+
+
+def test_substitute__overturned__gone_and_imbalance_prices_untouched(view):
+    post_imbalance(view, b"\7", final_from=50)
+    enter(view, "ReportPosted", auction=0, subject=PRODUCER, content=b"\0" * 32, finalFrom=60)
+    enter(view, "SubstitutePosted", auction=0, member=PRODUCER, readings=b"\1\2\3\4")
+    auction = view.auctions[0]
+    assert auction.substitutes == {PRODUCER: b"\1\2\3\4"}
+    assert not auction.reports[PRODUCER].is_final(59)
+    assert auction.reports[PRODUCER].is_final(60)
+    enter(view, "ReportDisputed", auction=0, subject=PRODUCER, member=PRODUCER, decideBefore=90)
+    enter(view, "DisputeDecided", auction=0, subject=PRODUCER, stands=False)
+    assert auction.substitutes == {}
+    assert list(auction.reports) == [PRICES]
+    assert auction.imbalance == b"\7"
+
+
+def test_cleared_in_chunks__entered_one_by_one__fewer_left_to_enter(view):
+    bid(view, PRODUCER, SELL)
+    auction = view.auctions[0]
+    assert auction.to_enter == 0
+    enter(view, "ClearingClosed", auction=0, solver=SOLVER, chunks=[b"\1" * 32, b"\2" * 32])
+    assert (auction.chunks, auction.to_enter) == (2, 2)
+    enter(view, "ChunkEntered", auction=0, chunk=1)
+    enter(view, "ChunkEntered", auction=0, chunk=1)  # anyone may enter it again
+    assert (auction.entered, auction.to_enter) == ({1}, 1)
 
 
 def settle(view: MarketView) -> None:

@@ -1,4 +1,4 @@
-"""What meters and oracles sign. The digests are worked out here from EIP-712's own definition."""
+"""What members, meters and oracles sign. The digests are worked out here from EIP-712's own definition."""
 
 from typing import Any
 
@@ -15,11 +15,20 @@ KEYS = [Account.from_key(keccak(text=f"oracle {number}")) for number in range(3)
 READINGS = (5, -7, 0, 2**31 - 1)
 PRICES = codec.pack_imbalance([[1, 2]], [[3, 4]])
 
+STEPS, COMMITMENT = b"\1\2\3", bytes(range(32))
+TERM = typed_data.QuorumTerm(6, bytes(range(32, 64)))
+
 MESSAGES = {
+    "bid": typed_data.bid(31337, CONTRACT, 9, MEMBER, 3, 77, STEPS),
+    "cancellation": typed_data.cancellation(31337, CONTRACT, 9, MEMBER, 3, 77),
+    "sealed bid": typed_data.sealed_bid(31337, CONTRACT, 9, MEMBER, 3, 77, COMMITMENT),
     "meter": typed_data.meter_statement(31337, CONTRACT, 9, MEMBER, READINGS),
-    "imbalance": typed_data.imbalance_prices(31337, CONTRACT, 9, PRICES),
-    "substitute": typed_data.substitute_reading(31337, CONTRACT, 9, MEMBER, codec.pack_readings(READINGS)),
+    "imbalance": typed_data.imbalance_prices(31337, CONTRACT, TERM, 9, PRICES),
+    "substitute": typed_data.substitute_reading(
+        31337, CONTRACT, TERM, 9, MEMBER, codec.pack_readings(READINGS)
+    ),
 }
+BY_A_MEMBER = (["address", "uint256", "uint256", "uint256"], [MEMBER, 9, 3, 77])
 
 
 def digest(contract: str, struct: str, kinds: list[str], values: list[Any]) -> bytes:
@@ -45,17 +54,47 @@ def test_meter_statement__digest__as_eip_712_says() -> None:
     assert signed_digest(MESSAGES["meter"]) == expected
 
 
+def test_bid__digest__as_eip_712_says() -> None:
+    kinds, values = BY_A_MEMBER
+    struct = "Bid(address member,uint256 auction,uint256 nonce,uint256 deadline,bytes steps)"
+    expected = digest("Market", struct, [*kinds, "bytes32"], [*values, keccak(STEPS)])
+    assert signed_digest(MESSAGES["bid"]) == expected
+
+
+def test_cancellation__digest__as_eip_712_says() -> None:
+    struct = "Cancellation(address member,uint256 auction,uint256 nonce,uint256 deadline)"
+    assert signed_digest(MESSAGES["cancellation"]) == digest("Market", struct, *BY_A_MEMBER)
+
+
+def test_sealed_bid__digest__as_eip_712_says() -> None:
+    kinds, values = BY_A_MEMBER
+    struct = "SealedBid(address member,uint256 auction,uint256 nonce,uint256 deadline,bytes32 commitment)"
+    expected = digest("Market", struct, [*kinds, "bytes32"], [*values, COMMITMENT])
+    assert signed_digest(MESSAGES["sealed bid"]) == expected
+
+
 def test_imbalance_prices__digest__as_eip_712_says() -> None:
-    struct = "ImbalancePrices(uint256 auction,bytes prices)"
-    expected = digest("OracleQuorum", struct, ["uint256", "bytes32"], [9, keccak(PRICES)])
+    struct = "ImbalancePrices(uint256 auction,uint256 epoch,bytes32 configuration,bytes prices)"
+    expected = digest(
+        "OracleQuorum", struct, ["uint256", "uint256", "bytes32", "bytes32"], [9, *TERM, keccak(PRICES)]
+    )
     assert signed_digest(MESSAGES["imbalance"]) == expected
 
 
 def test_substitute_reading__digest__as_eip_712_says() -> None:
-    struct = "SubstituteReading(uint256 auction,address member,bytes readings)"
+    struct = (
+        "SubstituteReading(uint256 auction,address member,uint256 epoch,bytes32 configuration,bytes readings)"
+    )
+    kinds = ["uint256", "address", "uint256", "bytes32", "bytes32"]
     readings = keccak(codec.pack_readings(READINGS))
-    expected = digest("OracleQuorum", struct, ["uint256", "address", "bytes32"], [9, MEMBER, readings])
+    expected = digest("OracleQuorum", struct, kinds, [9, MEMBER, *TERM, readings])
     assert signed_digest(MESSAGES["substitute"]) == expected
+
+
+def test_configuration_of__two_signers__hash_of_their_abi_encoding() -> None:
+    words = [64, 2, 2, int(CONTRACT, 16), int(MEMBER, 16)]
+    expected = keccak(b"".join(word.to_bytes(32, "big") for word in words))
+    assert typed_data.configuration_of([CONTRACT, MEMBER], 2) == expected
 
 
 @pytest.mark.parametrize("name", MESSAGES)

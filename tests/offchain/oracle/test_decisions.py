@@ -1,6 +1,8 @@
 """What the oracle decides, as a function of the chain's time, an auction's state and the statements at hand."""
 
 from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -8,7 +10,7 @@ from hypothesis import strategies as st
 
 from clearwatt.bids import Bid, Step
 from clearwatt.chain.deployment import SOURCES, Schedule
-from clearwatt.chain.market import AuctionView, MarketRules, Settled
+from clearwatt.chain.market import PRICES, AuctionView, MarketRules, Report, Settled
 from clearwatt.chain.typed_data import Evidence
 from clearwatt.grid import Grid
 from clearwatt.metering.statements import Statement
@@ -16,6 +18,8 @@ from clearwatt.oracle.decisions import (
     Clear,
     Decision,
     DrawTokens,
+    EnterPositions,
+    Forfeit,
     PostFallback,
     PostImbalance,
     Release,
@@ -35,6 +39,8 @@ CLEARING_DEADLINE = SCHEDULE.clearing_deadline(AUCTION)
 DELIVERED = SCHEDULE.delivery_end(AUCTION)
 METERING_DEADLINE = SCHEDULE.metering_deadline(AUCTION)
 SUBSTITUTE_DEADLINE = SCHEDULE.substitute_deadline(AUCTION)
+DEEMED_FROM = SCHEDULE.deemed_from(AUCTION)
+SEALED_RULES = replace(RULES, schedule=replace(SCHEDULE, reveal_window=300))
 
 
 def auction(
@@ -42,13 +48,14 @@ def auction(
     cleared: bool = False,
     priced: bool = False,
     settled: Iterable[str] = (),
-    **more: set[str],
+    **more: Any,
 ) -> AuctionView:
     view = AuctionView(AUCTION, {member: Bid(member, 0, (Step(0, 5, 1),)) for member in bidders}, **more)
     if cleared or priced or settled:
         view.prices = view.marginals = b""
     if priced or settled:
-        view.imbalance = b""
+        view.imbalance, view.by_quorum = b"", True
+        view.reports = {PRICES: Report(final_from=DELIVERED)}
     view.settled = {member: settled_with() for member in settled}
     return view
 
@@ -68,9 +75,9 @@ def decided(view: AuctionView, now: int, reported: Iterable[str] = ()) -> Decisi
 # ------------------------------------------------------------ before clearing
 
 
-@pytest.mark.parametrize(("now", "finished"), [(CLOSURE - 1, False), (CLOSURE, True)])
-def test_decide__nobody_bids__finished_with_the_gate(now, finished):
-    assert decided(auction(()), now) == Decision(AUCTION, "nobody bids in it", finished=finished)
+def test_decide__nobody_bids__finished_with_the_gate():
+    assert decided(auction(()), CLOSURE - 1) == Decision(AUCTION, "0 bids, the gate is open for 1 s more")
+    assert decided(auction(()), CLOSURE) == Decision(AUCTION, "nobody bids in it", finished=True)
 
 
 def test_decide__gate_open__waits():
@@ -93,7 +100,55 @@ def test_decide__void_and_released__finished():
     assert decision == Decision(AUCTION, "void, all locks released", finished=True)
 
 
+# ------------------------------------------------------------ sealed bids
+
+
+def sealed_decided(view: AuctionView, now: int) -> Decision:
+    return decide(view, SEALED_RULES, now, lambda waiting: {})
+
+
+def test_decide__sealed_and_gate_open__waits_for_the_gate():
+    decision = sealed_decided(auction((), sealed={PRODUCER, CONSUMER}), CLOSURE - 60)
+    assert decision == Decision(AUCTION, "0 bids, 2 sealed ones, the gate is open for 60 s more")
+
+
+@pytest.mark.parametrize("now", [CLOSURE, CLOSURE + 299])
+def test_decide__sealed_and_gate_closed__waits_for_them_to_be_opened(now):
+    decision = sealed_decided(auction((RETAILER,), sealed={PRODUCER}), now)
+    left = CLOSURE + 300 - now
+    assert decision == Decision(AUCTION, f"1 bids, 1 sealed ones, these can be opened for {left} s more")
+
+
+def test_decide__reveal_over__clears_the_opened_ones_first_then_takes_the_others_deposits():
+    view = auction((RETAILER,), sealed={PRODUCER, CONSUMER})
+    assert sealed_decided(view, CLOSURE + 300).action == Clear(AUCTION)
+    view.prices = view.marginals = b""
+    assert sealed_decided(view, CLOSURE + 300).action == Forfeit(AUCTION, (PRODUCER, CONSUMER))
+
+
+def test_decide__none_opened__takes_the_deposits_and_is_finished():
+    view = auction((), sealed={PRODUCER})
+    assert sealed_decided(view, CLOSURE + 300).action == Forfeit(AUCTION, (PRODUCER,))
+    view.sealed.clear()
+    assert sealed_decided(view, CLOSURE + 300).finished
+
+
+def test_decide__void_with_unopened_bids__releases_the_opened_then_takes_the_others_deposits():
+    view, void = auction((RETAILER,), sealed={PRODUCER}), CLOSURE + 300 + SCHEDULE.clearing_window
+    assert sealed_decided(view, void).action == Release(AUCTION, (RETAILER,))
+    view.released.add(RETAILER)
+    assert sealed_decided(view, void).action == Forfeit(AUCTION, (PRODUCER,))
+
+
 # ------------------------------------------------------------ after clearing
+
+
+@pytest.mark.parametrize("now", [CLOSURE, DELIVERED, DEEMED_FROM])
+def test_decide__cleared_in_chunks__enters_the_positions_before_anything_else(now):
+    view = auction(cleared=True, chunks=2, entered={1})
+    assert decided(view, now, MEMBERS).action == EnterPositions(AUCTION)
+    view.entered.add(0)
+    assert decided(view, now, MEMBERS).action != EnterPositions(AUCTION)
 
 
 @pytest.mark.parametrize("now", [CLOSURE, DELIVERED - 1])
@@ -131,6 +186,37 @@ def test_decide__quorum_silent_until_its_deadline__posts_the_fallback(reported):
     assert decided(auction(cleared=True), SUBSTITUTE_DEADLINE, reported).action == PostFallback(AUCTION)
 
 
+# ------------------------------------------------------------ disputes
+
+
+def test_decide__imbalance_prices_not_final__waits_whatever_meters_have_said():
+    view = auction(priced=True)
+    view.reports[PRICES] = Report(DELIVERED + 3_600)
+    assert decided(view, DELIVERED + 3_599, MEMBERS) == Decision(
+        AUCTION, "imbalance prices can be disputed for 1 s more"
+    )
+    assert isinstance(decided(view, DELIVERED + 3_600, MEMBERS).action, Settle)
+
+
+def test_decide__imbalance_prices_disputed__waits_for_the_owner():
+    view = auction(priced=True)
+    view.reports[PRICES] = Report(DELIVERED + 90_000, disputed=True)
+    assert decided(view, DELIVERED + 89_990, MEMBERS) == Decision(
+        AUCTION, "imbalance prices are disputed, the owner has 10 s more to decide"
+    )
+
+
+def test_decide__imbalance_prices_overturned__posts_others_and_in_the_end_the_fallback():
+    view = auction(cleared=True, overturned={b""})
+    assert decided(view, SUBSTITUTE_DEADLINE - 1, MEMBERS).action == PostImbalance(AUCTION)
+    assert decided(view, SUBSTITUTE_DEADLINE, MEMBERS).action == PostFallback(AUCTION)
+
+
+def test_decide__fallback_prices__settles_at_once():
+    view = auction(cleared=True, imbalance=b"")
+    assert decided(view, SUBSTITUTE_DEADLINE, MEMBERS).action == Settle(AUCTION, MEMBERS, Evidence.METER)
+
+
 # ------------------------------------------------------------ settlement
 
 
@@ -142,24 +228,40 @@ def test_decide__some_have_a_statement__settles_these_on_their_meters_word(now):
     assert decision.reason == "1 of 2 unsettled members have a statement"
 
 
-def test_decide__none_has_a_statement__waits_for_the_substitute_deadline():
-    decision = decided(auction(settled=(RETAILER,)), SUBSTITUTE_DEADLINE - 5)
+def test_decide__none_has_a_statement__waits_until_readings_are_deemed():
+    decision = decided(auction(settled=(RETAILER,)), DEEMED_FROM - 5)
     assert decision == Decision(AUCTION, "waiting for 2 statements, at most 5 s more")
 
 
-def test_decide__silent_after_the_deadline__deemed():
-    decision = decided(auction(settled=(RETAILER,)), SUBSTITUTE_DEADLINE)
+def test_decide__silent_to_the_end__deemed():
+    decision = decided(auction(settled=(RETAILER,)), DEEMED_FROM)
     assert decision.action == Settle(AUCTION, (PRODUCER, CONSUMER), Evidence.DEEMED)
 
 
-def test_decide__some_silent_after_the_deadline__these_do_not_wait_for_those_who_spoke():
+def test_decide__some_silent_to_the_end__these_do_not_wait_for_those_who_spoke():
     view = auction(priced=True)
-    assert decided(view, SUBSTITUTE_DEADLINE, (CONSUMER,)).action == Settle(
+    assert decided(view, DEEMED_FROM, (CONSUMER,)).action == Settle(
         AUCTION, (RETAILER, PRODUCER), Evidence.DEEMED
     )
     view.settled = {RETAILER: settled_with(), PRODUCER: settled_with()}
-    late = decided(view, SUBSTITUTE_DEADLINE, (CONSUMER,))
+    late = decided(view, DEEMED_FROM, (CONSUMER,))
     assert late.action == Settle(AUCTION, (CONSUMER,), Evidence.METER)
+
+
+def test_decide__substitute_reading__taken_once_it_is_final_and_instead_of_deeming():
+    view = auction(settled=(RETAILER,), substitutes={PRODUCER: b""})
+    view.reports[PRODUCER] = Report(METERING_DEADLINE + 3_600)
+    assert decided(view, METERING_DEADLINE + 3_599).action is None
+    for now in (METERING_DEADLINE + 3_600, DEEMED_FROM - 1):
+        assert decided(view, now).action == Settle(AUCTION, (PRODUCER,), Evidence.SUBSTITUTE)
+    assert decided(view, DEEMED_FROM).action == Settle(AUCTION, (CONSUMER,), Evidence.DEEMED)
+
+
+def test_decide__meter_speaks_after_all__its_word_before_the_substitute():
+    view = auction(settled=(RETAILER, CONSUMER), substitutes={PRODUCER: b""})
+    view.reports[PRODUCER] = Report(METERING_DEADLINE)
+    decision = decided(view, METERING_DEADLINE, (PRODUCER,))
+    assert decision.action == Settle(AUCTION, (PRODUCER,), Evidence.METER)
 
 
 # ------------------------------------------------------------ tokens
@@ -224,7 +326,9 @@ def test_entitled_members__deemed_reading__injected_nothing():
     stage=st.sampled_from(["uncleared", "cleared", "priced", "settled"]),
     reported=st.sets(st.sampled_from(MEMBERS)),
     settled=st.sets(st.sampled_from(MEMBERS)),
-    moment=st.sampled_from([CLOSURE, CLEARING_DEADLINE, DELIVERED, METERING_DEADLINE, SUBSTITUTE_DEADLINE]),
+    moment=st.sampled_from(
+        [CLOSURE, CLEARING_DEADLINE, DELIVERED, METERING_DEADLINE, SUBSTITUTE_DEADLINE, DEEMED_FROM]
+    ),
     offset=st.integers(-1, 1),
 )
 def test_decide__any_state__finished_has_no_action_and_an_action_is_of_this_auction(
