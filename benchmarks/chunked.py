@@ -35,7 +35,7 @@ from tests.contracts.community import Community, deploy_community, key_of  # noq
 from tests.contracts.gas_profile import Shape, bundle, floor_of  # noqa: E402
 from tests.contracts.market.records import POSITION, digest  # noqa: E402
 
-TOKENS = 10**12
+TOKENS = 10**11
 SEED = 7
 
 

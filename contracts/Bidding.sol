@@ -55,6 +55,7 @@ abstract contract Bidding is AuctionBook, EIP712 {
         _maxMembers = p.limits.maxMembers;
         _imbalanceMargin = p.imbalanceMargin;
         _sealDeposit = RecordsLib.lockUp(p.sealDeposit);
+        if (_sealDeposit > RecordsLib.MAX_LOCK) revert DepositTooLarge(_sealDeposit);
         _minPrice = p.minPrice;
         _maxPrice = p.maxPrice;
     }
@@ -220,11 +221,8 @@ abstract contract Bidding is AuctionBook, EIP712 {
             if (strict) Bundles.requireSound(terms, steps, count);
             return (0, BundleUnsound.selector);
         }
+        // a bundle's total has 31 bits, a price 23 and the margin 24: no lock is more than a record can say
         lock = RecordsLib.lockUp(money);
-        if (lock > RecordsLib.MAX_LOCK) {
-            if (strict) revert LockTooLarge(money);
-            return (0, LockTooLarge.selector);
-        }
     }
 
     /// @dev Writes the bid into the journal, `trader | zone | count | steps`.

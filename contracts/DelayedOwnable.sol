@@ -4,7 +4,7 @@ pragma solidity 0.8.30;
 import {Ownable, Ownable2Step} from "@openzeppelin/contracts/access/Ownable2Step.sol";
 
 /// @title DelayedOwnable
-/// @notice An owner that can hand its office on, but not at once: everybody sees who comes next and has the delay's time
+/// @notice An owner that can hand its office on, but not at once: everybody sees who comes next and has the delay
 /// to act on it. To members it guarantees that the office is never empty, since nobody can give it up, and that whoever
 /// takes it has proved to hold its key.
 /// @custom:halt The owner can take an announced transfer back, by announcing another or the zero address.

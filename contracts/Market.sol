@@ -16,6 +16,7 @@ import {Record, Stage} from "./libraries/Records.sol";
 /// clears in time is void.
 contract Market is Bidding {
     uint256 private constant ENTRY_BYTES = 52;
+    uint256 private constant SPENDING_BYTES = 84;
 
     constructor(IRegistry registry_, IVault vault_) AuctionBook(registry_, vault_) {}
 
@@ -75,15 +76,22 @@ contract Market is Bidding {
     // ---------------------------------------------------------------- settlement
 
     /// @inheritdoc IMarket
-    function spend(uint256 auction, address member, bytes32 positionHash, bytes32 claimHash)
+    function spend(uint256 auction, bytes calldata entries)
         external
         only(settlement)
-        returns (uint256 lock)
+        returns (uint256[] memory locks)
     {
-        Record record = _records[_place(auction)][member];
-        if (!record.matches(Stage.Position, _round(auction), positionHash)) revert RecordMismatch(auction, member);
-        _records[_place(auction)][member] = record.advance(Stage.Spent, claimHash);
-        return record.lock();
+        uint256 place = _place(auction);
+        uint256 round = _round(auction);
+        locks = new uint256[](entries.length / SPENDING_BYTES);
+        for (uint256 i; i < locks.length; ++i) {
+            (address member, bytes32 positionHash) = _entry(entries, i * SPENDING_BYTES);
+            Record record = _records[place][member];
+            if (!record.matches(Stage.Position, round, positionHash)) revert RecordMismatch(auction, member);
+            _records[place][member] =
+                record.advance(Stage.Spent, bytes32(entries[i * SPENDING_BYTES + ENTRY_BYTES:]));
+            locks[i] = record.lock();
+        }
     }
 
     /// @inheritdoc IMarket

@@ -14,7 +14,7 @@ import {IVault} from "./interfaces/IVault.sol";
 /// one member with the bond can put any report before the owner, and that a report which fell never comes back. It has
 /// no say in bids, clearing or contract prices; what a dishonest quorum could do is bounded by Settlement, which checks
 /// imbalance prices against the market's own.
-/// @custom:halt Nobody can. A quorum that falls silent, or an owner that lets all reports fall or decides nothing, delays
+/// @custom:halt Nobody can. A quorum that falls silent, or an owner that lets all reports fall or decides none, delays
 /// settlement until `Calendar.deemedFrom` at the latest; by then every report is final or gone for good.
 contract OracleQuorum is IOracleQuorum, DelayedOwnable, EIP712 {
     bytes32 private constant IMBALANCE_TYPEHASH =
@@ -184,6 +184,8 @@ contract OracleQuorum is IOracleQuorum, DelayedOwnable, EIP712 {
         report.finalFrom = uint40(decideBefore);
         _disputants[auction][subject] = msg.sender;
         emit ReportDisputed(auction, subject, msg.sender, decideBefore);
+        // where the member sits is of no account here
+        // slither-disable-next-line unused-return
         vault.relock(msg.sender, 0, disputeBond);
     }
 
@@ -225,6 +227,8 @@ contract OracleQuorum is IOracleQuorum, DelayedOwnable, EIP712 {
     }
 
     /// @inheritdoc IOracleQuorum
+    // What is compared is where the report stands and what it says, no amount that anybody could nudge.
+    // slither-disable-next-line incorrect-equality
     function isFinal(uint256 auction, address subject, bytes32 content) external view returns (bool) {
         Report memory report = _reports[auction][subject];
         if (report.standing == Standing.None || report.content != bytes25(content)) return false;

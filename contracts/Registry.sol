@@ -52,7 +52,9 @@ contract Registry is IRegistry, DelayedOwnable {
         if (p.minPrice > p.maxPrice) revert PricesImpossible(p.minPrice, p.maxPrice);
         Limits memory limits = p.limits;
         if (limits.minQuantity == 0 || limits.maxSteps == 0 || limits.maxMembers == 0) revert LimitsImpossible();
-        if (p.ringSize == 0) revert RingTooSmall();
+        // while an auction takes bids, no other one that uses the same records does
+        uint256 ring = uint256(p.ringSize) * p.schedule.slots * p.schedule.slotSeconds;
+        if (p.ringSize == 0 || ring < p.schedule.horizon) revert RingTooSmall();
         if (p.balancingParty == address(0) || p.networkAccount == address(0)) revert AccountMissing();
     }
 
@@ -154,6 +156,12 @@ contract Registry is IRegistry, DelayedOwnable {
     /// @inheritdoc IRegistry
     function memberOf(address member) external view returns (Member memory) {
         return _members[member];
+    }
+
+    /// @inheritdoc IRegistry
+    function meterOf(address member) external view returns (address meter, uint8 source) {
+        Member storage m = _members[member];
+        return (m.meter, m.source);
     }
 
     /// @inheritdoc IRegistry

@@ -7,10 +7,10 @@ import {Calendar} from "./Calendar.sol";
 import {IEnergyToken} from "./interfaces/IEnergyToken.sol";
 import {AuctionState, IMarket} from "./interfaces/IMarket.sol";
 import {IOracleQuorum, Standing} from "./interfaces/IOracleQuorum.sol";
-import {IRegistry, Member, Parameters} from "./interfaces/IRegistry.sol";
+import {IRegistry, Parameters} from "./interfaces/IRegistry.sol";
 import {EnergyTotals, Entitlement, Evidence, ISettlement} from "./interfaces/ISettlement.sol";
 import {IVault} from "./interfaces/IVault.sol";
-import {Lanes} from "./libraries/Lanes.sol";
+import {Outcomes} from "./libraries/Outcomes.sol";
 import {Packed} from "./libraries/Packed.sol";
 import {Sources} from "./libraries/Sources.sol";
 
@@ -19,10 +19,11 @@ import {Sources} from "./libraries/Sources.sol";
 /// settled exactly once for each position, on its own meter's word as long as the meter speaks in time, that being out
 /// of balance never pays better than having traded, and that nobody's silence, the oracle's included, can hold up
 /// anybody's money: after the deadlines anyone can settle with deemed readings at the market's own prices.
-/// @custom:halt Nobody can: there is no owner and no pause. A dispute delays what it is about until it is decided, or until
-/// the owner's time to decide is over.
+/// @custom:halt Nobody can: there is no owner and no pause. A dispute delays what it is about until it is decided, or
+/// until the owner's time to decide is over.
+/// @dev The calls in loops go to our own contracts alone, none of which hands control on; if one fails for a member, the
+/// others can be settled without it.
 contract Settlement is ISettlement, Calendar, EIP712 {
-    using Lanes for uint256;
     using Packed for bytes;
     using Packed for uint256[];
 
@@ -32,6 +33,9 @@ contract Settlement is ISettlement, Calendar, EIP712 {
     uint256 private constant IMBALANCE_BYTES = 2 * PRICE_BYTES;
     uint256 private constant ENERGY_BYTES = 4;
     uint256 private constant SIGNATURE_BYTES = 65;
+    uint256 private constant SPENDING_BYTES = 84;
+    uint256 private constant PAYMENT_BYTES = 52;
+    uint256 private constant SETTLED_BYTES = 70;
 
     /// @dev Where things stand in a delivery: `member | evidence | zone | cash | fills`. A position begins at the zone.
     uint256 private constant EVIDENCE_AT = 20;
@@ -52,13 +56,19 @@ contract Settlement is ISettlement, Calendar, EIP712 {
     mapping(uint256 auction => bytes32) public fallbackHashOf;
     mapping(uint256 auction => EnergyTotals) private _totals;
 
-    /// @dev What is left to do for a member once all deliveries of a call are weighed.
-    struct Payment {
-        address member;
-        bytes32 position;
-        bytes32 claim;
-        int256 cash;
-        int256 imbalance;
+    /// @dev One call's working memory.
+    /// @param prices Where the imbalance prices start in calldata
+    /// @param buffer For whatever is hashed of a member: first its position, then its readings
+    /// @param spendings What the market is told, `payments` what the vault is told, `journal` what is logged
+    struct Ledger {
+        uint256 auction;
+        uint256 prices;
+        uint256 count;
+        uint256[] buffer;
+        Outcome outcome;
+        bytes spendings;
+        bytes payments;
+        bytes journal;
     }
 
     /// @dev What a member's readings come to.
@@ -151,8 +161,9 @@ contract Settlement is ISettlement, Calendar, EIP712 {
     /// @dev Every price as both surplus and shortage price.
     function _twice(bytes calldata prices) private pure returns (bytes memory both) {
         both = new bytes(2 * prices.length);
-        for (uint256 i; i < both.length; ++i) {
-            both[i] = prices[i / IMBALANCE_BYTES * PRICE_BYTES + i % PRICE_BYTES];
+        uint256 to;
+        for (uint256 from; from < prices.length; from += PRICE_BYTES) {
+            for (uint256 i; i < IMBALANCE_BYTES; ++i) both[to++] = prices[from + i % PRICE_BYTES];
         }
     }
 
@@ -181,13 +192,10 @@ contract Settlement is ISettlement, Calendar, EIP712 {
         if (!quorum.isFinal(auction, address(0), content) && content != fallbackHashOf[auction]) {
             revert ImbalanceNotFinal(auction);
         }
-        Payment[] memory payments = new Payment[](_count(deliveries));
-        _weighAll(auction, imbalancePrices.start(), deliveries.start(), payments);
-        for (uint256 i; i < payments.length; ++i) {
-            Payment memory payment = payments[i];
-            uint256 lock = market.spend(auction, payment.member, payment.position, payment.claim);
-            vault.settleCash(payment.member, lock, payment.cash, payment.imbalance);
-        }
+        Ledger memory ledger = _open(auction, imbalancePrices.start(), _count(deliveries));
+        _weighAll(ledger, deliveries.start());
+        emit MembersSettled(auction, ledger.journal);
+        vault.settle(ledger.payments, market.spend(auction, ledger.spendings));
     }
 
     /// @dev How many deliveries these are; after this, none reaches beyond their end.
@@ -215,167 +223,127 @@ contract Settlement is ISettlement, Calendar, EIP712 {
         revert UnknownEvidence(address(bytes20(Packed.word(cursor))), evidence);
     }
 
-    /// @dev Fills in the payments; notes and logs what was delivered.
-    function _weighAll(uint256 auction, uint256 prices, uint256 cursor, Payment[] memory payments) private {
-        EnergyTotals memory totals = _totals[auction];
-        // one buffer for every member, which overwrites all that it hashes: first its position, then its readings
-        uint256[] memory buffer = Packed.allocate(_slots);
-        for (uint256 i; i < payments.length; ++i) {
-            _weigh(auction, prices, cursor, buffer, payments[i], totals);
+    /// @dev Room for what `count` deliveries come to.
+    function _open(uint256 auction, uint256 prices, uint256 count) private view returns (Ledger memory ledger) {
+        ledger.auction = auction;
+        ledger.prices = prices;
+        ledger.count = count;
+        ledger.buffer = Packed.allocate(_slots);
+        ledger.spendings = new bytes(count * SPENDING_BYTES);
+        ledger.payments = new bytes(count * PAYMENT_BYTES);
+        ledger.journal = Packed.reserve(count * (SETTLED_BYTES + ENERGY_BYTES * _slots));
+    }
+
+    /// @dev Notes what was delivered and what it comes to.
+    function _weighAll(Ledger memory ledger, uint256 cursor) private {
+        EnergyTotals memory totals = _totals[ledger.auction];
+        for (uint256 i; i < ledger.count; ++i) {
+            _weigh(ledger, i, cursor, totals);
             cursor += _size(cursor);
         }
-        _totals[auction] = totals;
+        _totals[ledger.auction] = totals;
     }
 
-    function _weigh(
-        uint256 auction,
-        uint256 prices,
-        uint256 cursor,
-        uint256[] memory buffer,
-        Payment memory payment,
-        EnergyTotals memory totals
-    ) private {
-        address account = address(bytes20(Packed.word(cursor)));
-        Evidence evidence = Evidence(uint8(Packed.word(cursor + EVIDENCE_AT)[0]));
-        Member memory member = registry.memberOf(account);
-        payment.member = account;
-        payment.cash = int128(uint128(bytes16(Packed.word(cursor + CASH_AT))));
-        payment.position = Packed.hashOf(cursor + ZONE_AT, FILLS_AT - ZONE_AT + ENERGY_BYTES * _slots, buffer);
-        uint256 row = prices + uint16(bytes2(Packed.word(cursor + ZONE_AT))) * _slots * IMBALANCE_BYTES;
-        bool deemed = evidence == Evidence.Deemed;
-        Outcome memory outcome =
-            deemed ? _deemedOutcome(row, cursor + FILLS_AT) : _outcome(row, cursor + FILLS_AT, buffer);
-        bytes calldata readings =
-            Packed.slice(cursor + FILLS_AT + ENERGY_BYTES * _slots, deemed ? 0 : ENERGY_BYTES * _slots);
-        _requireEvidence(auction, account, evidence, member.meter, readings, buffer);
-        if (member.source == Sources.NONE) outcome.unmatched = 0;
-        payment.imbalance = outcome.imbalance;
-        payment.claim = _claimHash(account, member.source, outcome.unmatched, outcome.bought);
-        _addTotals(totals, member.source, outcome);
-        emit MemberSettled(
-            auction,
-            account,
-            evidence,
-            payment.cash,
-            outcome.imbalance,
-            readings,
-            member.source,
-            uint64(outcome.unmatched),
-            uint64(outcome.bought)
-        );
+    function _weigh(Ledger memory ledger, uint256 index, uint256 cursor, EnergyTotals memory totals) private view {
+        uint256 head = uint256(Packed.word(cursor));
+        address member = address(uint160(head >> 96));
+        Evidence evidence = Evidence(uint8(head >> 88));
+        (address meter, uint8 source) = registry.meterOf(member);
+        uint256 energy = ENERGY_BYTES * _slots;
+        bytes32 position = Packed.hashOf(cursor + ZONE_AT, FILLS_AT - ZONE_AT + energy, ledger.buffer);
+        Outcome memory outcome = ledger.outcome;
+        _weighEnergy(ledger, uint16(head >> 72), cursor + FILLS_AT, evidence);
+        uint256 readings = cursor + FILLS_AT + energy;
+        _requireEvidence(ledger, member, evidence, meter, readings);
+        if (source == Sources.NONE) outcome.unmatched = 0;
+        _addTotals(totals, source, outcome);
+        uint256 cash = uint128(bytes16(Packed.word(cursor + CASH_AT)));
+        bytes32 claim = _claimHash(member, source, outcome.unmatched, outcome.bought);
+        _note(ledger, index, member, cash, outcome.imbalance, position, claim);
+        _log(ledger, head >> 88 << 8 | source, cash, outcome, readings, evidence != Evidence.Deemed);
     }
 
-    /// @dev What each slot's deviation from the position is worth, paid at the surplus price or charged at the shortage
-    /// price, which stands 24 bits behind it. Leaves the readings in `words`, a word each. Nothing overflows: a deviation
-    /// has 33 bits, its money 57, and that of 96 slots 64. In assembly, four slots a turn, since it runs for every slot of
-    /// every member. It writes nothing but `words` and what `Packed.allocate` reserved behind them: slots beyond the last read
-    /// as 0 both in the position and in the readings, and are worth nothing.
-    /// @param row Where the imbalance prices of the member's zone begin in calldata
-    /// @param fills Where the position's fills begin; the readings follow the last
-    function _imbalance(uint256 row, uint256 fills, uint256[] memory words) private pure returns (int256 money) {
-        assembly ("memory-safe") {
-            let ahead := shl(2, mload(words))
-            let end := add(fills, ahead)
-            for { let word := add(words, 32) } lt(fills, end) { word := add(word, 128) } {
-                let contracted := calldataload(fills)
-                let readings := calldataload(add(fills, ahead))
-                // four slots' pairs of prices fit one word too
-                let prices := calldataload(row)
-                let beyond := sub(add(fills, 16), end)
-                if sgt(beyond, 0) {
-                    let kept := not(sub(shl(add(128, shl(3, beyond)), 1), 1))
-                    contracted := and(contracted, kept)
-                    readings := and(readings, kept)
-                }
-                let reading := sar(224, readings)
-                mstore(word, reading)
-                let deviation := sub(reading, sar(224, contracted))
-                let price := sar(232, shl(mul(24, slt(deviation, 0)), prices))
-                money := add(money, mul(deviation, price))
-
-                reading := sar(224, shl(32, readings))
-                mstore(add(word, 32), reading)
-                deviation := sub(reading, sar(224, shl(32, contracted)))
-                price := sar(232, shl(add(48, mul(24, slt(deviation, 0))), prices))
-                money := add(money, mul(deviation, price))
-
-                reading := sar(224, shl(64, readings))
-                mstore(add(word, 64), reading)
-                deviation := sub(reading, sar(224, shl(64, contracted)))
-                price := sar(232, shl(add(96, mul(24, slt(deviation, 0))), prices))
-                money := add(money, mul(deviation, price))
-
-                reading := sar(224, shl(96, readings))
-                mstore(add(word, 96), reading)
-                deviation := sub(reading, sar(224, shl(96, contracted)))
-                price := sar(232, shl(add(144, mul(24, slt(deviation, 0))), prices))
-                money := add(money, mul(deviation, price))
-
-                fills := add(fills, 16)
-                row := add(row, 24)
-            }
+    /// @dev `spendings` and `payments` as `IMarket.spend` and `IVault.settle` read them.
+    function _note(
+        Ledger memory ledger,
+        uint256 index,
+        address member,
+        uint256 cash,
+        int256 imbalance,
+        bytes32 position,
+        bytes32 claim
+    ) private pure {
+        unchecked {
+            uint256 at = Packed.dataOf(ledger.spendings) + index * SPENDING_BYTES;
+            Packed.put(at, uint256(uint160(member)) << 96);
+            Packed.put(at + 20, uint256(position));
+            Packed.put(at + 52, uint256(claim));
+            at = Packed.dataOf(ledger.payments) + index * PAYMENT_BYTES;
+            Packed.put(at, uint256(uint160(member)) << 96);
+            Packed.put(at + 20, cash << 128 | uint128(uint256(imbalance)));
         }
     }
 
-    /// @dev Wh that the position bought, that were injected as sold, and beyond; eight slots a turn.
-    function _energy(uint256 fills) private view returns (uint256 bought, uint256 matched, uint256 unmatched) {
+    /// @dev Adds one member to `MembersSettled`.
+    /// @param head `member | evidence | source`
+    /// @param readings Where in calldata they start, if they are `given`
+    function _log(
+        Ledger memory ledger,
+        uint256 head,
+        uint256 cash,
+        Outcome memory outcome,
+        uint256 readings,
+        bool given
+    ) private view {
+        bytes memory journal = ledger.journal;
         unchecked {
-            uint256 ahead = ENERGY_BYTES * _slots;
-            uint256 end = fills + ahead;
-            for (; fills < end; fills += 32) {
-                uint256 kept = type(uint256).max;
-                if (fills + 32 > end) kept <<= 8 * (fills + 32 - end);
-                uint256 contracted = uint256(Packed.word(fills)) & kept;
-                uint256 injected = Lanes.positive(uint256(Packed.word(fills + ahead)) & kept);
-                bought += Lanes.negative(contracted).paired();
-                if (injected != 0) {
-                    uint256 sold = Lanes.positive(contracted).least(injected);
-                    matched += sold.paired();
-                    unmatched += (injected - sold).paired();
-                }
-            }
-            return (bought.total(), matched.total(), unmatched.total());
+            uint256 at = Packed.dataOf(journal) + journal.length;
+            uint256 energy = given ? ENERGY_BYTES * _slots : 0;
+            Packed.put(at, head << 80);
+            Packed.put(at + 22, cash << 128 | uint128(uint256(outcome.imbalance)));
+            Packed.put(at + 54, outcome.unmatched << 192 | outcome.bought << 128);
+            Packed.copy(at + SETTLED_BYTES, readings, energy);
+            Packed.setLength(journal, journal.length + SETTLED_BYTES + energy);
         }
     }
 
-    function _outcome(uint256 row, uint256 fills, uint256[] memory words) private view returns (Outcome memory outcome) {
-        outcome.imbalance = _imbalance(row, fills, words);
-        (outcome.bought, outcome.matched, outcome.unmatched) = _energy(fills);
-    }
-
-    /// @dev The outcome of a deemed reading: per slot the position where that is below 0, else 0.
-    function _deemedOutcome(uint256 row, uint256 fills) private view returns (Outcome memory outcome) {
+    /// @dev Fills in the outcome anew.
+    function _weighEnergy(Ledger memory ledger, uint256 zone, uint256 fills, Evidence evidence) private view {
+        Outcome memory outcome = ledger.outcome;
         unchecked {
-            uint256 end = fills + ENERGY_BYTES * _slots;
-            for (; fills < end; fills += ENERGY_BYTES) {
-                int256 contracted = Packed.int32At(fills);
-                if (contracted < 0) outcome.bought += uint256(-contracted);
-                else outcome.imbalance -= contracted * Packed.int24At(row + PRICE_BYTES);
-                row += IMBALANCE_BYTES;
+            uint256 row = ledger.prices + zone * _slots * IMBALANCE_BYTES;
+            if (evidence == Evidence.Deemed) {
+                (outcome.imbalance, outcome.bought) = Outcomes.deemed(row, fills, _slots);
+                (outcome.matched, outcome.unmatched) = (0, 0);
+            } else {
+                outcome.imbalance = Outcomes.imbalance(row, fills, ledger.buffer);
+                (outcome.bought, outcome.matched, outcome.unmatched) = Outcomes.energy(fills, _slots);
             }
         }
     }
 
     /// @dev The reading counts only on the word its time allows.
+    /// @param readings Where in calldata they start; a meter's signature follows them
     function _requireEvidence(
-        uint256 auction,
+        Ledger memory ledger,
         address member,
         Evidence evidence,
         address meter,
-        bytes calldata readings,
-        uint256[] memory words
+        uint256 readings
     ) private view {
+        uint256 auction = ledger.auction;
+        uint256 end = readings + ENERGY_BYTES * _slots;
         if (evidence == Evidence.Deemed) {
             _requireTime(Evidence.Deemed, deemedFrom(auction));
         } else if (evidence == Evidence.Substitute) {
-            if (!quorum.isFinal(auction, member, keccak256(readings))) revert SubstituteNotFinal(auction, member);
+            bytes32 content = keccak256(Packed.slice(readings, end - readings));
+            if (!quorum.isFinal(auction, member, content)) revert SubstituteNotFinal(auction, member);
         } else {
             bytes32 digest = _hashTypedDataV4(
-                keccak256(abi.encode(STATEMENT_TYPEHASH, auction, member, words.hash()))
+                keccak256(abi.encode(STATEMENT_TYPEHASH, auction, member, ledger.buffer.hash()))
             );
-            uint256 at = readings.start() + readings.length;
             address signer =
-                ECDSA.recover(digest, uint8(Packed.word(at + 64)[0]), Packed.word(at), Packed.word(at + 32));
+                ECDSA.recover(digest, Packed.byteAt(end + 64), Packed.word(end), Packed.word(end + 32));
             if (signer != meter) revert WrongMeter(member, signer);
         }
     }
@@ -413,8 +381,10 @@ contract Settlement is ISettlement, Calendar, EIP712 {
         }
         emit TokensDrawn(auction, e.member, e.unmatched, matched);
         if (e.source != Sources.NONE) shares[e.source] += e.unmatched;
+        // slither-disable-next-line calls-loop
         market.draw(auction, e.member, _claimHash(e.member, e.source, e.unmatched, e.bought));
         for (uint8 source = Sources.SOLAR; source < Sources.COUNT; ++source) {
+            // slither-disable-next-line calls-loop
             if (shares[source] != 0) token.mint(e.member, token.idOf(auction, source), shares[source]);
         }
     }

@@ -8,6 +8,7 @@ import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {ReentrancyGuard} from "@openzeppelin/contracts/utils/ReentrancyGuard.sol";
 import {IRegistry} from "./interfaces/IRegistry.sol";
 import {Account, IVault} from "./interfaces/IVault.sol";
+import {Packed} from "./libraries/Packed.sol";
 
 /// @title Vault
 /// @notice Holds everybody's collateral and books every payment. To members it guarantees that the balances and the
@@ -18,9 +19,12 @@ contract Vault is IVault, ReentrancyGuard {
     using SafeCast for uint256;
     using SafeCast for int256;
     using SafeERC20 for IERC20Metadata;
+    using Packed for bytes;
 
     /// @notice Money units in one unit of currency.
     uint256 public constant MONEY_PER_CURRENCY = 1e8;
+
+    uint256 private constant PAYMENT_BYTES = 52;
 
     /// @notice The most the vault takes in, so that no booking can ever overflow: 6e15 of currency.
     uint256 public constant MAX_HELD = 1 << 79;
@@ -40,10 +44,19 @@ contract Vault is IVault, ReentrancyGuard {
     address public settlement;
     address public quorum;
 
-    mapping(address => Account) private _accounts;
+    /// @dev An `Account` in one word: `seat 16 | debt 80 | locked 80 | balance 80`, most significant first.
+    mapping(address account => uint256 word) private _accounts;
     mapping(address => uint256) private _claims;
     int128 private _clearingAccount;
     uint128 private _held;
+
+    /// @dev An account as it is worked on.
+    struct Books {
+        uint256 balance;
+        uint256 locked;
+        uint256 debt;
+        uint256 seat;
+    }
 
     constructor(IERC20Metadata token_, IRegistry registry_) {
         token = token_;
@@ -89,21 +102,21 @@ contract Vault is IVault, ReentrancyGuard {
         if (money == 0) revert AmountTooSmall();
         if (_held + money > MAX_HELD) revert VaultFull(MAX_HELD - _held);
         _held += money.toUint128();
-        Account memory a = _accounts[account];
-        a.balance += money.toUint80();
-        _repay(account, a);
-        _accounts[account] = a;
+        Books memory b = _load(account);
+        b.balance += money;
+        _repayAndStore(account, b);
         emit Deposited(account, msg.sender, money, due);
     }
 
     /// @inheritdoc IVault
     function withdraw(uint256 money) external nonReentrant returns (uint256 tokens) {
-        Account memory a = _accounts[msg.sender];
-        if (a.debt != 0) revert InDebt(msg.sender, a.debt);
-        if (money > _free(a)) revert BalanceTooLow(msg.sender, _free(a), money);
+        Books memory b = _load(msg.sender);
+        if (b.debt != 0) revert InDebt(msg.sender, b.debt);
+        if (money > _free(b)) revert BalanceTooLow(msg.sender, _free(b), money);
         tokens = _tokensDown(money);
         if (tokens == 0) revert AmountTooSmall();
-        _accounts[msg.sender].balance = a.balance - money.toUint80();
+        b.balance -= money;
+        _store(msg.sender, b);
         _held -= money.toUint128();
         emit Withdrawn(msg.sender, money, tokens);
         token.safeTransfer(msg.sender, tokens);
@@ -125,29 +138,31 @@ contract Vault is IVault, ReentrancyGuard {
 
     /// @inheritdoc IVault
     function seat(address account, uint16 zone, bool active) external only(registry) {
-        _accounts[account].seat = active ? zone | SEATED : zone;
+        Books memory b = _load(account);
+        b.seat = active ? zone | SEATED : zone;
+        _store(account, b);
     }
 
     /// @inheritdoc IVault
     function relock(address account, uint256 previous, uint256 next) external onlyLockers returns (uint256 zone) {
-        Account memory a = _accounts[account];
-        if (a.seat & SEATED == 0) revert NotAMember(account);
-        if (a.debt != 0) revert InDebt(account, a.debt);
-        return _adjust(account, a, previous, next);
+        Books memory b = _load(account);
+        if (b.seat & SEATED == 0) revert NotAMember(account);
+        if (b.debt != 0) revert InDebt(account, b.debt);
+        return _adjust(account, b, previous, next);
     }
 
     /// @inheritdoc IVault
     function adjust(address account, uint256 previous, uint256 next) external only(market) returns (uint256 zone) {
-        return _adjust(account, _accounts[account], previous, next);
+        return _adjust(account, _load(account), previous, next);
     }
 
-    function _adjust(address account, Account memory a, uint256 previous, uint256 next)
+    function _adjust(address account, Books memory b, uint256 previous, uint256 next)
         private
         returns (uint256 zone)
     {
-        if (!_affords(a, previous, next)) revert BalanceTooLow(account, _free(a), next - previous);
-        _move(account, a, previous, next);
-        return a.seat & ~SEATED;
+        if (!_affords(b, previous, next)) revert BalanceTooLow(account, _free(b), next - previous);
+        _move(account, b, previous, next);
+        return b.seat & ~uint256(SEATED);
     }
 
     /// @inheritdoc IVault
@@ -156,43 +171,48 @@ contract Vault is IVault, ReentrancyGuard {
         only(market)
         returns (bytes4 refusal, uint256 zone)
     {
-        Account storage s = _accounts[account];
-        (uint256 locked, uint256 seat_) = (s.locked, s.seat);
+        uint256 word = _accounts[account];
         unchecked {
-            // nothing here comes near 2^256, and a balance is never below what is locked of it
-            uint256 needed = locked + next - previous;
-            if (seat_ < SEATED) return (NotAMember.selector, 0);
-            if (s.debt != 0) return (InDebt.selector, 0);
-            if (needed > s.balance && next > previous) return (BalanceTooLow.selector, 0);
-            if (next != previous) s.locked = uint80(needed);
-            return (0, seat_ - SEATED);
+            if (word >> 240 < SEATED) return (NotAMember.selector, 0);
+            if (uint80(word >> 160) != 0) return (InDebt.selector, 0);
+            // a balance is never below what is locked of it; so in its field, the sum below neither borrows nor carries
+            if (next > previous && next - previous > uint256(uint80(word)) - uint80(word >> 80)) {
+                return (BalanceTooLow.selector, 0);
+            }
+            if (next != previous) _accounts[account] = word + (next - previous << 80);
+            return (0, (word >> 240) - SEATED);
         }
     }
 
-    function _affords(Account memory a, uint256 previous, uint256 next) private pure returns (bool) {
-        return next <= previous || next - previous <= _free(a);
+    function _affords(Books memory b, uint256 previous, uint256 next) private pure returns (bool) {
+        unchecked {
+            return next <= previous || next - previous <= b.balance - b.locked;
+        }
     }
 
-    function _move(address account, Account memory a, uint256 previous, uint256 next) private {
+    function _move(address account, Books memory b, uint256 previous, uint256 next) private {
         if (previous == next) return;
-        a.locked = (uint256(a.locked) + next - previous).toUint80();
-        _accounts[account] = a;
+        unchecked {
+            b.locked = b.locked + next - previous;
+        }
+        _store(account, b);
     }
 
     /// @inheritdoc IVault
     function unlock(address account, uint256 lock) external onlyLockers {
         if (lock == 0) return;
-        Account memory a = _accounts[account];
-        a.locked -= lock.toUint80();
-        _repay(account, a);
-        _accounts[account] = a;
+        Books memory b = _load(account);
+        b.locked -= lock;
+        _repayAndStore(account, b);
     }
 
     /// @inheritdoc IVault
     function forfeit(address account, uint256 lock) external onlyLockers {
-        _accounts[account].locked -= lock.toUint80();
-        _accounts[account].balance -= lock.toUint80();
-        _accounts[balancingParty].balance += lock.toUint80();
+        Books memory b = _load(account);
+        b.locked -= lock;
+        b.balance -= lock;
+        _store(account, b);
+        _receive(balancingParty, lock);
         emit Forfeited(account, lock);
     }
 
@@ -200,82 +220,155 @@ contract Vault is IVault, ReentrancyGuard {
     function payNetwork(uint256 money) external only(clearing) {
         if (money == 0) return;
         _clearingAccount -= int256(money).toInt128();
-        _accounts[networkAccount].balance += money.toUint80();
+        _receive(networkAccount, money);
         emit NetworkPaid(networkAccount, money);
+    }
+
+    function _receive(address account, uint256 money) private {
+        Books memory b = _load(account);
+        b.balance += money;
+        _store(account, b);
     }
 
     // ---------------------------------------------------------------- settlement
 
     /// @inheritdoc IVault
-    /// @dev Contract cash a member owes never exceeds its lock, so it is always there; imbalance may not be.
-    function settleCash(address account, uint256 lock, int256 cash, int256 imbalance) external only(settlement) {
-        Account memory a = _accounts[account];
-        a.locked -= lock.toUint80();
-        a.balance = (int256(uint256(a.balance)) + cash).toUint256().toUint80();
-        if (cash != 0) _clearingAccount -= cash.toInt128();
-        if (account != balancingParty) {
-            int256 unpaid =
-                imbalance < 0 ? -_charge(a, uint256(-imbalance)) : _credit(account, a, uint256(imbalance));
-            _repay(account, a);
-            if (unpaid != 0) emit LeftUnpaid(account, unpaid);
+    /// @dev Contract cash a member owes never exceeds its lock, so it is always there; imbalance may not be. What all of
+    /// them share, the balancing party's account and the clearing account, is written once.
+    function settle(bytes calldata payments, uint256[] calldata locks) external only(settlement) {
+        Books memory party = _load(balancingParty);
+        int256 clearing_ = _clearingAccount;
+        uint256 at = payments.start();
+        for (uint256 i; i < locks.length; ++i) {
+            address account = address(bytes20(Packed.word(at)));
+            (int256 cash, int256 imbalance) = Packed.int128sAt(at + 20);
+            if (account == balancingParty) {
+                _take(party, locks[i], cash);
+            } else {
+                Books memory b = _load(account);
+                _take(b, locks[i], cash);
+                _balance(account, b, party, imbalance);
+                _store(account, b);
+            }
+            unchecked {
+                clearing_ -= cash;
+                at += PAYMENT_BYTES;
+            }
         }
-        _accounts[account] = a;
+        _store(balancingParty, party);
+        _clearingAccount = clearing_.toInt128();
+    }
+
+    /// @dev Contract cash, and the lock that stood behind it.
+    function _take(Books memory b, uint256 lock, int256 cash) private pure {
+        unchecked {
+            b.locked -= lock;
+            b.balance += uint256(cash);
+        }
+    }
+
+    /// @dev Imbalance, between the member and the balancing party; then free money goes to an old debt.
+    function _balance(address account, Books memory b, Books memory party, int256 imbalance) private {
+        unchecked {
+            if (imbalance < 0) _charge(account, b, party, uint256(-imbalance));
+            else _credit(account, b, party, uint256(imbalance));
+        }
+        if (b.debt != 0) _repay(account, b, party);
     }
 
     /// @dev The member pays the balancing party what it can; the rest is its debt.
-    function _charge(Account memory a, uint256 money) private returns (int256 unpaid) {
-        uint256 paid = Math.min(money, _free(a));
-        unpaid = int256(money - paid);
-        a.balance -= paid.toUint80();
-        a.debt += (money - paid).toUint80();
-        _accounts[balancingParty].balance += paid.toUint80();
+    function _charge(address account, Books memory b, Books memory party, uint256 money) private {
+        unchecked {
+            uint256 paid = Math.min(money, _free(b));
+            b.balance -= paid;
+            party.balance += paid;
+            if (paid == money) return;
+            b.debt += money - paid;
+            emit LeftUnpaid(account, -int256(money - paid));
+        }
     }
 
     /// @dev The balancing party pays the member what it can; the rest is the member's claim.
-    function _credit(address account, Account memory a, uint256 money) private returns (int256 unpaid) {
-        Account memory party = _accounts[balancingParty];
-        uint256 paid = Math.min(money, _free(party));
-        unpaid = int256(money - paid);
-        if (paid != 0) {
-            _accounts[balancingParty].balance = party.balance - paid.toUint80();
-            a.balance += paid.toUint80();
+    function _credit(address account, Books memory b, Books memory party, uint256 money) private {
+        unchecked {
+            uint256 paid = Math.min(money, _free(party));
+            party.balance -= paid;
+            b.balance += paid;
+            if (paid == money) return;
+            _claims[account] += money - paid;
+            emit LeftUnpaid(account, int256(money - paid));
         }
-        if (paid != money) _claims[account] += money - paid;
     }
 
-    /// @dev Free money goes to an old debt first.
-    function _repay(address account, Account memory a) private {
-        if (a.debt == 0) return;
-        uint256 paid = Math.min(a.debt, _free(a));
+    function _repay(address account, Books memory b, Books memory party) private {
+        uint256 paid = Math.min(b.debt, _free(b));
         if (paid == 0) return;
-        a.debt -= paid.toUint80();
-        a.balance -= paid.toUint80();
-        _accounts[balancingParty].balance += paid.toUint80();
+        b.debt -= paid;
+        b.balance -= paid;
+        party.balance += paid;
         emit DebtRepaid(account, paid);
     }
 
     /// @inheritdoc IVault
     function collect(address account) external returns (uint256 money) {
         uint256 claim = _claims[account];
-        _claims[account] = 0;
-        Account memory a = _accounts[account];
-        money = claim - uint256(_credit(account, a, claim));
-        _repay(account, a);
-        _accounts[account] = a;
+        Books memory party = _load(balancingParty);
+        money = Math.min(claim, _free(party));
+        if (money == 0) return 0;
+        _claims[account] = claim - money;
+        party.balance -= money;
+        _store(balancingParty, party);
         emit ClaimPaid(account, money);
+        Books memory b = _load(account);
+        b.balance += money;
+        _repayAndStore(account, b);
+    }
+
+    // ---------------------------------------------------------------- books
+
+    /// @dev The balancing party itself is never in debt.
+    function _repayAndStore(address account, Books memory b) private {
+        if (b.debt != 0) {
+            Books memory party = _load(balancingParty);
+            _repay(account, b, party);
+            _store(balancingParty, party);
+        }
+        _store(account, b);
+    }
+
+    function _load(address account) private view returns (Books memory b) {
+        uint256 word = _accounts[account];
+        b.balance = uint80(word);
+        b.locked = uint80(word >> 80);
+        b.debt = uint80(word >> 160);
+        b.seat = word >> 240;
+    }
+
+    /// @dev Every change of an account ends here, and none that went below 0, beyond its bits, or below what is locked
+    /// comes through: that makes up for the sums above that are not checked one by one.
+    function _store(address account, Books memory b) private {
+        if ((b.balance | b.locked | b.debt) >> 80 != 0 || b.locked > b.balance) revert BookingImpossible(account);
+        _accounts[account] = b.seat << 240 | b.debt << 160 | b.locked << 80 | b.balance;
+    }
+
+    function _free(Books memory b) private pure returns (uint256) {
+        unchecked {
+            return b.balance - b.locked;
+        }
     }
 
     // ---------------------------------------------------------------- views
 
     /// @inheritdoc IVault
     function accountOf(address account) external view returns (Account memory) {
-        return _accounts[account];
+        Books memory b = _load(account);
+        return Account(uint80(b.balance), uint80(b.locked), uint80(b.debt), uint16(b.seat));
     }
 
     /// @inheritdoc IVault
     function available(address account) external view returns (uint256) {
-        Account memory a = _accounts[account];
-        return a.debt == 0 ? _free(a) : 0;
+        Books memory b = _load(account);
+        return b.debt == 0 ? _free(b) : 0;
     }
 
     /// @inheritdoc IVault
@@ -291,9 +384,5 @@ contract Vault is IVault, ReentrancyGuard {
     /// @inheritdoc IVault
     function held() external view returns (uint256) {
         return _held;
-    }
-
-    function _free(Account memory a) private pure returns (uint256) {
-        return a.balance - a.locked;
     }
 }

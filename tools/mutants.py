@@ -12,8 +12,8 @@ tests/mutants/*.toml list the mutants, one file of mutants for one source:
     text = "surplus != 0"          # stands exactly once in the source
     becomes = "surplus < 0"
 
-Everything happens in a copy in out/mutants; the project's own sources stay as they are. First the suites run on the
-sources as they are and must pass. Exits with 1 if a mutant survives or its text is not there exactly once.
+Everything happens in copies in out/mutants; the project's own sources stay as they are. At the end the tests that
+killed a mutant must pass without one. Exits with 1 if a mutant survives or its text is not there exactly once.
 """
 
 import argparse
@@ -26,21 +26,24 @@ import sys
 import time
 import tomllib
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = (ROOT / ".venv").resolve() / "bin"
 LISTS = ROOT / "tests" / "mutants"
-COPY = ROOT / "out" / "mutants"  # Ape finds nothing to compile below a hidden folder
-MANIFEST = COPY / ".build" / "__local__.json"
+COPIES = ROOT / "out" / "mutants"  # Ape finds nothing to compile below a hidden folder
+MANIFEST = Path(".build") / "__local__.json"
 COPIED = ("contracts", "tests", "offchain", "scripts", "ape-config.yaml", "pyproject.toml", "foundry.toml")
 LINKED = (".venv", "node_modules", "data", "deployments", "package.json")
 TIMEOUT = 600.0
 """Seconds a suite may take; a mutant that makes it hang is noticed as well."""
 
-FIRST_FAILURE = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
+FIRST_FAILURE = re.compile(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", re.MULTILINE)
+HANGS = "the clock"
 
 
 class MutantError(Exception):
@@ -71,6 +74,10 @@ class Mutant:
         original = (ROOT / self.file).read_text(encoding="utf-8")
         return original.replace(self.text, self.becomes)
 
+    @property
+    def on_chain(self) -> bool:
+        return self.file.endswith(".sol")
+
     def flaw(self) -> str | None:
         """What is wrong with the entry itself."""
         path = ROOT / self.file
@@ -88,6 +95,9 @@ def main() -> int:
         "--only", action="append", metavar="NAME", help="this mutant, or all whose name starts so"
     )
     parser.add_argument(
+        "--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="so many at a time"
+    )
+    parser.add_argument(
         "--check", action="store_true", help="only see whether every text is where it should be"
     )
     arguments = parser.parse_args()
@@ -97,7 +107,8 @@ def main() -> int:
         flaws = {mutant: flaw for mutant in mutants if (flaw := mutant.flaw())}
         for mutant, flaw in flaws.items():
             print(f"{mutant.name}: {flaw}", file=sys.stderr)
-        survivors = [] if arguments.check else campaign([mutant for mutant in mutants if mutant not in flaws])
+        fitting = [mutant for mutant in mutants if mutant not in flaws]
+        survivors = [] if arguments.check else campaign(fitting, max(1, arguments.jobs))
     except MutantError as error:
         print(f"mutants: {error}", file=sys.stderr)
         return 1
@@ -143,88 +154,99 @@ def chosen(mutants: list[Mutant], names: Sequence[str] | None) -> list[Mutant]:
 # ------------------------------------------------------------------------------------------------ the campaign
 
 
-def campaign(mutants: list[Mutant]) -> list[Mutant]:
+def campaign(mutants: list[Mutant], jobs: int) -> list[Mutant]:
     """Tries every mutant and prints what becomes of it; gives those that nothing noticed."""
-    lay_out_copy()
-    for suite in dict.fromkeys(suite for mutant in mutants for suite in mutant.suites):
-        if killer := first_failure(suite):
-            raise MutantError(f"{killer} fails without any mutant")
+    copies = lay_out_copies(jobs, compiled=any(mutant.on_chain for mutant in mutants))
+    free: SimpleQueue[Path] = SimpleQueue()
+    for copy in copies:
+        free.put(copy)
     width = max((len(mutant.name) for mutant in mutants), default=0)
-    survivors = []
-    for mutant in mutants:
-        started = time.monotonic()
-        killer = fate(mutant)
+
+    def trial(mutant: Mutant) -> tuple[Mutant, str | None]:
+        copy, started = free.get(), time.monotonic()
+        try:
+            killer = fate(copy, mutant)
+        finally:
+            free.put(copy)
         verdict = f"killed by {killer}" if killer else "SURVIVED"
         print(
-            f"{mutant.rule:4} {mutant.name:{width}}  {time.monotonic() - started:3.0f} s  {verdict}",
+            f"{mutant.rule:4} {mutant.name:{width}} {time.monotonic() - started:4.0f} s  {verdict}",
             flush=True,
         )
-        if not killer:
-            survivors.append(mutant)
-    return survivors
+        return mutant, killer
+
+    with ThreadPoolExecutor(jobs) as pool:
+        fates = list(pool.map(trial, mutants))
+    check_killers(copies[0], fates)
+    return [mutant for mutant, killer in fates if not killer]
 
 
-def lay_out_copy() -> None:
-    """A private copy of the project, compiled."""
-    shutil.rmtree(COPY, ignore_errors=True)
-    COPY.mkdir(parents=True)
+def check_killers(copy: Path, fates: list[tuple[Mutant, str | None]]) -> None:
+    """A test that fails by itself has killed nothing."""
+    for on_chain in (True, False):
+        of_kind = {killer for mutant, killer in fates if killer and mutant.on_chain == on_chain} - {HANGS}
+        if of_kind and (failing := first_failure(copy, sorted(of_kind), on_chain)):
+            raise MutantError(f"{failing} fails without any mutant")
+
+
+def lay_out_copies(count: int, compiled: bool) -> list[Path]:
+    """Private copies of the project; compiled, unless nothing needs that."""
+    shutil.rmtree(COPIES, ignore_errors=True)
+    copies = [COPIES / str(number) for number in range(count)]
+    copies[0].mkdir(parents=True)
     for name in COPIED:
         if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, COPY / name, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(ROOT / name, copies[0] / name, ignore=shutil.ignore_patterns("__pycache__"))
         else:
-            shutil.copy2(ROOT / name, COPY / name)
+            shutil.copy2(ROOT / name, copies[0] / name)
     for name in LINKED:
-        (COPY / name).symlink_to(ROOT / name)
-    done = run([BIN / "ape", "compile", "--force"])
-    if done.returncode:
+        (copies[0] / name).symlink_to(ROOT / name)
+    if compiled and (done := run(copies[0], [BIN / "ape", "compile", "--force"])).returncode:
         raise MutantError(f"the contracts don't compile: {done.stdout}")
+    for copy in copies[1:]:
+        shutil.copytree(copies[0], copy, symlinks=True)
+    return copies
 
 
-def fate(mutant: Mutant) -> str | None:
+def fate(copy: Path, mutant: Mutant) -> str | None:
     """The test that notices the mutant, or None. The copy is afterwards as it was."""
-    if not mutant.file.endswith(".sol"):
-        return fate_of_python(mutant)
-    manifest = MANIFEST.read_bytes()
+    changed = copy / (MANIFEST if mutant.on_chain else mutant.file)
+    original = changed.read_bytes()
     try:
         for suite in mutant.suites:
-            plant(mutant, suite.contracts, json.loads(manifest))
-            if killer := first_failure(suite):
+            if mutant.on_chain:
+                changed.write_text(
+                    with_mutant(mutant, suite.contracts, json.loads(original)), encoding="utf-8"
+                )
+            else:
+                changed.write_text(mutant.source(), encoding="utf-8")
+            if killer := first_failure(copy, suite.tests, mutant.on_chain):
                 return killer
         return None
     finally:
-        MANIFEST.write_bytes(manifest)
+        changed.write_bytes(original)
 
 
-def fate_of_python(mutant: Mutant) -> str | None:
-    path = COPY / mutant.file
-    original = path.read_bytes()
-    try:
-        path.write_text(mutant.source(), encoding="utf-8")
-        return next(filter(None, map(first_failure, mutant.suites)), None)
-    finally:
-        path.write_bytes(original)
-
-
-def first_failure(suite: Suite) -> str | None:
-    """The first test of the suite that does not pass, or None."""
+def first_failure(copy: Path, tests: Sequence[str], on_chain: bool) -> str | None:
+    """The first of these tests that does not pass, or None."""
     command = [BIN / "python", "-B", "-m", "pytest", "-x", "-q", "--tb=no", "-p", "no:cacheprovider", "-rfE"]
-    plain = [] if suite.contracts else ["-p", "no:ape_test"]
+    plain = [] if on_chain else ["-p", "no:ape_test"]
     try:
-        done = run([*command, *plain, *suite.tests])
+        done = run(copy, [*command, *plain, *tests])
     except subprocess.TimeoutExpired:
-        return "the clock"
+        return HANGS
     if done.returncode not in (0, 1):
-        raise MutantError(f"pytest could not run {' '.join(suite.tests)}: {done.stdout[-2000:]}")
+        raise MutantError(f"pytest could not run {' '.join(tests)}: {done.stdout[-2000:]}")
     found = FIRST_FAILURE.search(done.stdout)
     return (found[1] if found else "an unnamed test") if done.returncode else None
 
 
-def run(command: Sequence[str | Path]) -> subprocess.CompletedProcess[str]:
+def run(copy: Path, command: Sequence[str | Path]) -> subprocess.CompletedProcess[str]:
     """Runs in the copy, on the copy's own Python sources."""
     return subprocess.run(
         command,
-        cwd=COPY,
-        env=os.environ | {"PYTHONPATH": str(COPY / "offchain")},
+        cwd=copy,
+        env=os.environ | {"PYTHONPATH": str(copy / "offchain")},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -236,11 +258,11 @@ def run(command: Sequence[str | Path]) -> subprocess.CompletedProcess[str]:
 # ------------------------------------------------------------------------------------------------ the compiler
 
 
-def plant(mutant: Mutant, contracts: Sequence[str], manifest: dict[str, Any]) -> None:
-    """Puts the mutant's bytecode where Ape keeps the original's; sources stay, so that Ape sees nothing to compile."""
+def with_mutant(mutant: Mutant, contracts: Sequence[str], manifest: dict[str, Any]) -> str:
+    """What Ape keeps of the compilation, with the mutant's bytecode; sources stay, so it sees nothing to compile."""
     for name, code in compiled(mutant, contracts).items():
         manifest["contractTypes"][name]["deploymentBytecode"]["bytecode"] = f"0x{code}"
-    MANIFEST.write_text(json.dumps(manifest), encoding="utf-8")
+    return json.dumps(manifest)
 
 
 def compiled(mutant: Mutant, contracts: Sequence[str]) -> dict[str, str]:

@@ -12,6 +12,7 @@ an assembly block counts as one statement, whatever is in it. Code with probes r
 `view`; a source that needs a `pure` function (a user-defined operator does) can't be instrumented.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -184,7 +185,8 @@ class _Edits:
         """`pure` becomes `view`: the last one before the body, where the parameters' names are over."""
         body = function.get("body")
         end = self.start(body) if body else self.end(function)
-        self._pure.append(self._source.rindex(b"pure", self.start(function), end))
+        *_, last = re.finditer(rb"\bpure\b", self._source[self.start(function) : end])
+        self._pure.append(self.start(function) + last.start())
 
     def applied(self) -> bytes:
         source = bytearray(self._source)

@@ -64,8 +64,8 @@ interface IMarket is IEquilibriumErrors, IBundleErrors {
     /// @notice The member's bid of an auction `ringSize` (or a multiple of it) before is not settled yet.
     error RecordInUse(uint256 earlierAuction, address member);
     error RecordMismatch(uint256 auction, address member);
-    /// @notice More would have to be locked than a record can say.
-    error LockTooLarge(uint256 money);
+    /// @notice The deposit of sealed bids is more than a record can say.
+    error DepositTooLarge(uint256 money);
     error WrongSignature(address member);
     error SignatureExpired(uint256 deadline);
     /// @notice A signature counts only with a nonce above the last one, and below `end`.
@@ -103,7 +103,7 @@ interface IMarket is IEquilibriumErrors, IBundleErrors {
 
     /// @notice Sealed markets: places the sender's bid without showing it, or replaces the one it has there. Locks the
     /// market's deposit, which is the same for every bid.
-    /// @param commitment keccak256 of `SealLib.commitment`: chain, market, auction, member, salt and steps
+    /// @param commitment keccak256(abi.encode(chain id, market, auction, member, salt, keccak256(steps)))
     function seal(uint256 auction, bytes32 commitment) external;
 
     /// @notice The same by the member's signature over
@@ -140,14 +140,12 @@ interface IMarket is IEquilibriumErrors, IBundleErrors {
     /// @param entries `trader address | position hash bytes32` each; those entered before are passed over
     function enterPositions(uint256 auction, bytes calldata entries) external;
 
-    /// @notice Settlement only: marks the member's position spent and notes its energy claim.
-    /// @param positionHash keccak256 of the position as clearing left it, `zone uint16 | cash int128 | fills int32[T]`,
-    /// where `cash` is what the member's contracts pay it, money units
-    /// @param claimHash keccak256 of what the member may draw in energy tokens
-    /// @return lock What stood behind the bid
-    function spend(uint256 auction, address member, bytes32 positionHash, bytes32 claimHash)
-        external
-        returns (uint256 lock);
+    /// @notice Settlement only: marks members' positions spent and notes their energy claims.
+    /// @param entries `member address | position hash bytes32 | claim hash bytes32` each: keccak256 of the position as
+    /// clearing left it, `zone uint16 | cash int128 | fills int32[T]`, where `cash` is what the member's contracts pay it,
+    /// money units; and of what the member may draw in energy tokens
+    /// @return locks What stood behind each bid
+    function spend(uint256 auction, bytes calldata entries) external returns (uint256[] memory locks);
 
     /// @notice Settlement only: marks the member's energy claim as drawn.
     function draw(uint256 auction, address member, bytes32 claimHash) external;

@@ -20,7 +20,8 @@ struct Limits {
 /// @param minPrice Lowest limit and price, ticks (0.01 currency/MWh)
 /// @param maxPrice Highest limit and price, ticks
 /// @param imbalanceMargin Collateral per Wh bid on top of the worst contract payment, ticks
-/// @param ringSize Records a member has: a bid takes the one of the bid `ringSize` auctions before
+/// @param ringSize Records a member has: a bid takes the one of the bid `ringSize` auctions before. They last as long as
+/// the horizon at least
 /// @param sealDeposit What stands behind a sealed bid until it is opened, money units; the same for every bid
 /// @param disputeBond What stands behind a dispute of a report, money units
 /// @param ownerDelay From announcing to carrying out what the owner may change, seconds
@@ -90,6 +91,8 @@ interface IRegistry {
     error ParentNotBelow(uint256 zone, uint256 parent);
     error PricesImpossible(int24 minPrice, int24 maxPrice);
     error LimitsImpossible();
+    /// @notice The ring must span the horizon: two auctions that share a record must not take bids at the same time, or
+    /// what the record knows of one's signatures would be forgotten for the other.
     error RingTooSmall();
     /// @notice A change must not overtake a bid placed before it was announced: the delay is at least an auction's life.
     error DelayTooShort(uint256 delay, uint256 least);
@@ -121,6 +124,9 @@ interface IRegistry {
     function adopt(address member) external;
 
     function memberOf(address member) external view returns (Member memory);
+
+    /// @notice What settling asks of a member: whose word its readings stand on, and what it injects.
+    function meterOf(address member) external view returns (address meter, uint8 source);
 
     function changeOf(address member) external view returns (Change memory);
 

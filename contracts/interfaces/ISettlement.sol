@@ -40,18 +40,10 @@ interface ISettlement {
     /// @notice The quorum's reading for a silent meter; final unless it falls in a dispute.
     event SubstitutePosted(uint256 indexed auction, address indexed member, bytes readings);
 
-    /// @notice One member's auction is settled: cash for contracts and imbalance, money units, and its readings.
-    event MemberSettled(
-        uint256 indexed auction,
-        address indexed member,
-        Evidence evidence,
-        int256 cash,
-        int256 imbalance,
-        bytes readings,
-        uint8 source,
-        uint64 unmatched,
-        uint64 bought
-    );
+    /// @notice Members' auctions are settled. Back to back: `member address | evidence uint8 | source uint8 | cash int128 |
+    /// imbalance int128 | unmatched uint64 | bought uint64`, then, unless deemed, `readings int32[T]`. Cash is for contracts,
+    /// both in money units, positive = received; energy in Wh as in `Entitlement`.
+    event MembersSettled(uint256 indexed auction, bytes settlements);
 
     /// @notice A member's energy tokens of the auction were minted.
     event TokensDrawn(uint256 indexed auction, address indexed member, uint256 unmatched, uint256 matched);

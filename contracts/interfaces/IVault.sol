@@ -36,6 +36,8 @@ interface IVault {
     error BalanceTooLow(address account, uint256 available, uint256 needed);
     error InDebt(address account, uint256 debt);
     error NotAMember(address account);
+    /// @notice A booking would leave the account with less than nothing, or with less than is locked of it. Never happens.
+    error BookingImpossible(address account);
 
     /// @notice Pays collateral in for `account`; anyone may. Takes the tokens that make up whole money units.
     /// @param tokens At most this many, in the token's own units
@@ -74,8 +76,10 @@ interface IVault {
     /// @notice Clearing only: the network's income from one auction.
     function payNetwork(uint256 money) external;
 
-    /// @notice Settlement only: releases the lock and pays one member's auction.
-    function settleCash(address account, uint256 lock, int256 cash, int256 imbalance) external;
+    /// @notice Settlement only: releases locks and pays members' auctions.
+    /// @param payments `member address | cash int128 | imbalance int128` each, money units, positive = received
+    /// @param locks What stood behind each
+    function settle(bytes calldata payments, uint256[] calldata locks) external;
 
     function accountOf(address account) external view returns (Account memory);
 

@@ -3,12 +3,16 @@ pragma solidity 0.8.30;
 
 /// @notice Eight int32 side by side in one word, handled at once: energy in eight slots.
 /// @dev No lane ever carries into the next: a magnitude is at most 2^31, and sums have lanes of 64 bits.
+// The constants are divided without a remainder.
+// slither-disable-next-line divide-before-multiply
 library Lanes {
-    uint256 private constant ONES = 0x0000000100000001000000010000000100000001000000010000000100000001;
+    uint256 private constant LANE = type(uint32).max;
+    uint256 private constant WIDE_LANE = type(uint64).max;
+    /// @dev 1 in every lane, and 1 in every lane of 64 bits.
+    uint256 private constant ONES = type(uint256).max / LANE;
+    uint256 private constant WIDE_ONES = type(uint256).max / WIDE_LANE;
     uint256 private constant TOPS = ONES << 31;
-    uint256 private constant LANE = 0xffffffff;
-    uint256 private constant EVEN = 0x00000000ffffffff00000000ffffffff00000000ffffffff00000000ffffffff;
-    uint256 private constant WIDE_ONES = 0x0000000000000001000000000000000100000000000000010000000000000001;
+    uint256 private constant EVEN = WIDE_ONES * LANE;
 
     /// @notice max(x, 0) of each lane.
     function positive(uint256 x) internal pure returns (uint256) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.30;
 
-/// @notice Reading numbers that stand back to back in calldata, big-endian. Offsets count from calldata's first byte, so
-/// that a loop moves one number from item to item. Nothing here checks bounds: callers compare the length first.
+/// @notice Numbers that stand back to back, read from calldata or written to memory, big-endian. Offsets count from calldata's first byte,
+/// so that a loop moves one number from item to item. Nothing here checks bounds: callers compare the length first.
 library Packed {
     /// @notice Where the bytes start in calldata.
     function start(bytes calldata data) internal pure returns (uint256 offset) {
@@ -12,6 +12,8 @@ library Packed {
     }
 
     /// @notice A piece of calldata.
+    // Where it begins and how long it is are two things, not one written twice.
+    // slither-disable-next-line write-after-write
     function slice(uint256 offset, uint256 length) internal pure returns (bytes calldata data) {
         assembly ("memory-safe") {
             data.offset := offset
@@ -43,6 +45,15 @@ library Packed {
         }
     }
 
+    /// @notice Two int128 side by side.
+    function int128sAt(uint256 offset) internal pure returns (int256 first, int256 second) {
+        assembly ("memory-safe") {
+            let value := calldataload(offset)
+            first := sar(128, value)
+            second := signextend(15, value)
+        }
+    }
+
     /// @notice Room for so many words, and for 3 more behind them that nobody counts.
     function allocate(uint256 words) internal pure returns (uint256[] memory buffer) {
         buffer = new uint256[](words + 3);
@@ -63,6 +74,40 @@ library Packed {
     function hash(uint256[] memory words) internal pure returns (bytes32 value) {
         assembly ("memory-safe") {
             value := keccak256(add(words, 32), shl(5, mload(words)))
+        }
+    }
+
+    /// @notice No bytes yet, and room for so many, and for a word behind them that a `put` may reach into.
+    function reserve(uint256 size) internal pure returns (bytes memory data) {
+        data = new bytes(size + 32);
+        setLength(data, 0);
+    }
+
+    /// @notice The bytes cut off, or grown into what was reserved for them.
+    function setLength(bytes memory data, uint256 length) internal pure {
+        assembly ("memory-safe") {
+            mstore(data, length)
+        }
+    }
+
+    /// @notice Where the bytes start in memory.
+    function dataOf(bytes memory data) internal pure returns (uint256 at) {
+        assembly ("memory-safe") {
+            at := add(data, 32)
+        }
+    }
+
+    /// @notice Writes a word to memory that is the caller's, at any byte.
+    function put(uint256 at, uint256 value) internal pure {
+        assembly ("memory-safe") {
+            mstore(at, value)
+        }
+    }
+
+    /// @notice Copies calldata to memory that is the caller's.
+    function copy(uint256 at, uint256 offset, uint256 length) internal pure {
+        assembly ("memory-safe") {
+            calldatacopy(at, offset, length)
         }
     }
 }

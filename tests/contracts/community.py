@@ -358,6 +358,9 @@ def deploy_community(
     now = chain.pending_timestamp
     schedule = Schedule(genesis=(now // 86_400 + 2) * 86_400)
     timing = {name: changes.pop(name) for name in list(changes) if hasattr(schedule, name)}
+    if "ring_size" in changes:  # bids must not be taken further ahead than a member has records
+        period = timing.get("slots", schedule.slots) * timing.get("slot_seconds", schedule.slot_seconds)
+        timing.setdefault("horizon", min(schedule.horizon, changes["ring_size"] * period))
     config = MarketConfig(
         schedule=replace(schedule, **timing),
         grid=changes.pop("grid", FEEDERS),

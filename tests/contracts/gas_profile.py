@@ -1,21 +1,34 @@
-"""Gas of whole auctions, from receipts: what the gas tests bound and `benchmarks/gas.py` prints."""
+"""Gas of whole auctions, from receipts: what the gas snapshot holds and `benchmarks/gas.py` prints.
+
+Everybody who deploys, bids and meters has a fixed key and nothing that is sent tells the time, so the figures are the
+same to the unit in every run.
+"""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from eth_account.signers.local import LocalAccount
 
 from tests.contracts.community import Community, Participant, deploy_community, key_of
 
 RETAIL, FEED_IN = 30_000, 8_000
-AUCTIONS_APART = 100  # so far that the first is over before the second takes bids
-BATCH = 25
-"""Members settled in one transaction."""
+DAYS_APART = 10  # so far that one auction is over before the next takes bids
+POSTED_BIDS = 100
 
 BASE_GAS, FLOOR_PER_TOKEN = 21_000, 10
 """EIP-7623: no transaction costs less than this for its calldata; a zero byte is one token, any other four."""
+
+COLD_SLOT = 5_000
+"""The least a member's record costs to be changed: read for the first time in a transaction, and written."""
+
+
+class Cost(NamedTuple):
+    """Gas, and what it can't come below: the floor price of its calldata and one cold slot for each member."""
+
+    gas: int
+    floor: int
 
 
 @dataclass(frozen=True)
@@ -30,56 +43,83 @@ class Shape:
     def steps(self) -> int:
         return self.slots * self.members * self.steps_per_slot
 
+    @property
+    def per_day(self) -> int:
+        """Auctions a day, and records a member needs for bidding a day ahead."""
+        return 96 // self.slots
+
+    def auction(self, number: int) -> int:
+        """The `number`-th auction to be run; all use the same records."""
+        return number * DAYS_APART * self.per_day
+
     def __str__(self) -> str:
         return f"T={self.slots}, {self.members} members, {self.steps_per_slot} per slot"
 
 
 @dataclass(frozen=True)
 class GasProfile:
-    """Gas of one auction: all its bids, its clearing, all its settlement, each with every transaction's own cost.
+    """Gas of one auction, each transaction's own cost included.
 
-    calldata: bytes of the clearing. floor: gas below which a transaction with this calldata cannot come.
+    signed: all its bids, posted in one transaction. own: the same in a transaction each. clear, settle: in one
+    transaction each. draw: minting all members' energy tokens, which nobody need do.
     """
 
     shape: Shape
-    bid: int
-    clear: int
-    settle: int
-    calldata: int
-    floor: int
+    signed: Cost
+    own: Cost
+    clear: Cost
+    settle: Cost
+    draw: Cost
 
     @property
-    def all_in(self) -> int:
-        return self.bid + self.clear + self.settle
-
-    def per_step(self, gas: int) -> float:
-        return gas / self.shape.steps
+    def all_in(self) -> Cost:
+        """From signed bids to money paid and energy claims recorded."""
+        stages = (self.signed, self.clear, self.settle)
+        return Cost(sum(stage.gas for stage in stages), sum(stage.floor for stage in stages))
 
 
 def profile(
     project: Any, chain: Any, accounts: Any, shape: Shape, report: Callable[[str], None] = lambda line: None
 ) -> GasProfile:
-    """Run two auctions of this shape, the second in records the first has used, and measure the second."""
-    retailer = key_of("retailer")
-    network = accounts[2].address
-    terms = {"slots": shape.slots, "ring_size": 1, "max_members": shape.members}
-    community = deploy_community(project, chain, accounts[0], retailer.address, network, **terms)
-    admit_all(community, accounts, shape, retailer)
+    """Run auctions of this shape in one market; measured are those whose records have been used before."""
+    community = _deploy(project, chain, accounts, shape)
     report(f"{shape}: first auction")
-    run_auction(community, shape, 0)
-    report(f"{shape}: second auction")
-    measured = run_auction(community, shape, AUCTIONS_APART)
+    run_auction(community, shape, shape.auction(0))
+    report(f"{shape}: second auction, measured")
+    measured = run_auction(community, shape, shape.auction(1))
+    report(f"{shape}: bids of a third")
+    own = bid_in_person(community, shape, shape.auction(2))
     community.assert_money_conserved()
-    return measured
+    return GasProfile(shape, own=own, **measured)
 
 
-def admit_all(community: Community, accounts: Any, shape: Shape, retailer: LocalAccount) -> None:
+def posting_profile(project: Any, chain: Any, accounts: Any) -> Cost:
+    """`POSTED_BIDS` signed bids of one step each, posted in one call into records that have been used before."""
+    shape = Shape(1, POSTED_BIDS, 1)
+    community = _deploy(project, chain, accounts, shape)
+    post_signed(community, shape, 0)
+    community.travel(community.config.schedule.clearing_deadline(0))
+    members = [participant.address for participant in community.participants]
+    community.market.release(0, members, sender=community.owner)
+    return _cost([post_signed(community, shape, shape.auction(1))], POSTED_BIDS)
+
+
+# ---------------------------------------------------------------- the community
+
+
+def _deploy(project: Any, chain: Any, accounts: Any, shape: Shape) -> Community:
     """The retailer at the root, the others spread over the zones; a third of them have PV."""
+    operator, network, retailer = map(key_of, ("operator", "network", "retailer"))
+    terms = {"slots": shape.slots, "ring_size": shape.per_day, "max_members": shape.members}
+    chain.provider.set_balance(operator.address, 10**22)
+    owner = accounts[operator.address]
+    community = deploy_community(project, chain, owner, retailer.address, network.address, **terms)
     _admit(community, accounts, retailer, 0, "none")
     for number in range(shape.members - 1):
         zone = number % community.config.grid.zones
         source = "solar" if number % 3 == 0 else "none"
         _admit(community, accounts, key_of(f"household {number}"), zone, source)
+    return community
 
 
 def _admit(community: Community, accounts: Any, key: LocalAccount, zone: int, source: str) -> None:
@@ -87,8 +127,14 @@ def _admit(community: Community, accounts: Any, key: LocalAccount, zone: int, so
     community.admit(accounts[key.address], zone, source, tokens=10**13, signing_key=key)
 
 
-def bundle(rng: random.Random, shape: Shape, retailer: bool) -> list[tuple[int, int, int]]:
-    """A bundle with varied limits around the tariffs; a retailer's is large and at the tariffs."""
+def bundles(community: Community, shape: Shape, auction: int) -> dict[str, list[tuple[int, int, int]]]:
+    """Everybody's bundle by address: limits around the tariffs; the retailer's is large and at the tariffs."""
+    rng = random.Random(f"{shape} {auction}")
+    addresses = [participant.address for participant in community.participants]
+    return {address: _bundle(rng, shape, index == 0) for index, address in enumerate(addresses)}
+
+
+def _bundle(rng: random.Random, shape: Shape, retailer: bool) -> list[tuple[int, int, int]]:
     places = [(slot, index) for slot in range(shape.slots) for index in range(shape.steps_per_slot)]
     return [_retail_step(shape, *place) if retailer else _household_step(rng, place[0]) for place in places]
 
@@ -103,33 +149,56 @@ def _household_step(rng: random.Random, slot: int) -> tuple[int, int, int]:
     return slot, rng.randint(FEED_IN, RETAIL), quantity
 
 
-def run_auction(community: Community, shape: Shape, auction: int) -> GasProfile:
-    """One auction from bids to settlement, every member a little off its position."""
-    rng = random.Random(f"{shape} {auction}")
-    community.bids.clear()
-    community.open_gate(auction)
-    bid_gas = sum(
-        community.bid(participant, auction, bundle(rng, shape, index == 0)).gas_used
-        for index, participant in enumerate(community.participants)
-    )
+# ---------------------------------------------------------------- an auction
+
+
+def run_auction(community: Community, shape: Shape, auction: int) -> dict[str, Cost]:
+    """One auction from signed bids to drawn tokens, every member a little off its position."""
+    posted = post_signed(community, shape, auction)
     community.close_gate(auction)
-    problem, result, claim, receipt = community.clear(auction)
+    problem, result, claim, cleared = community.clear(auction)
     community.travel(community.config.schedule.delivery_end(auction))
     prices = community.post_imbalance(auction, claim)
+    rng = random.Random(f"readings of {shape} {auction}")
 
     def deliver(participant: Participant) -> bytes:
         position = community.position(problem, result, participant)
         readings = [fill + rng.randint(-20, 20) for fill in position.fills]
         return community.delivery(auction, participant, position, readings)
 
-    settle_gas = _settle(community, auction, prices, [deliver(p) for p in community.participants])
-    calldata = bytes(receipt.transaction.data)
-    return GasProfile(shape, bid_gas, receipt.gas_used, settle_gas, len(calldata), floor_of(calldata))
+    settled = community.settle(auction, prices, [deliver(p) for p in community.participants])
+    drawn = community.settlement.drawTokens(auction, _entitlements(community, settled), sender=community.owner)
+    receipts = {"signed": posted, "clear": cleared, "settle": settled, "draw": drawn}
+    return {name: _cost([receipt], shape.members) for name, receipt in receipts.items()}
 
 
-def _settle(community: Community, auction: int, prices: bytes, deliveries: list[bytes]) -> int:
-    batches = (deliveries[start : start + BATCH] for start in range(0, len(deliveries), BATCH))
-    return sum(community.settle(auction, prices, batch).gas_used for batch in batches)
+def post_signed(community: Community, shape: Shape, auction: int) -> Any:
+    """Everybody's signed bid in one transaction; the gate is open afterwards. Returns the receipt."""
+    community.bids.clear()
+    community.open_gate(auction)
+    receipt = community.bid_signed(auction, bundles(community, shape, auction))
+    assert len(community.bids) == shape.members
+    return receipt
+
+
+def bid_in_person(community: Community, shape: Shape, auction: int) -> Cost:
+    """Everybody's bid in a transaction of its own."""
+    community.bids.clear()
+    community.open_gate(auction)
+    steps = bundles(community, shape, auction)
+    receipts = [community.bid(member, auction, steps[member.address]) for member in community.participants]
+    return _cost(receipts, shape.members)
+
+
+def _entitlements(community: Community, settled: Any) -> list[tuple[Any, ...]]:
+    events = settled.decode_logs(community.settlement.MemberSettled)
+    return [(event.member, event.source, event.unmatched, event.bought) for event in events]
+
+
+def _cost(receipts: Iterable[Any], members: int) -> Cost:
+    receipts = list(receipts)
+    floor = sum(floor_of(bytes(receipt.transaction.data)) for receipt in receipts)
+    return Cost(sum(receipt.gas_used for receipt in receipts), floor + COLD_SLOT * members)
 
 
 def floor_of(calldata: bytes) -> int:

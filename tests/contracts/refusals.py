@@ -35,6 +35,12 @@ def creation_refusal(container: Any, *arguments: Any) -> Refusal | None:
     return answer if isinstance(answer, tuple) else None
 
 
+def reason(name: str) -> bytes:
+    """The selector of the error of this name, as an event gives it in place of the error."""
+    [selector] = [selector for selector, abi in _errors().items() if abi.name == name]
+    return selector
+
+
 def _call_of(method: Any, *arguments: Any) -> dict[str, Any]:
     return {"to": method.contract.address, "data": method.encode_input(*arguments)}
 
@@ -43,10 +49,11 @@ def _answer(call: dict[str, Any]) -> bytes | Refusal:
     try:
         return bytes(ape.chain.provider.web3.eth.call(call))
     except ContractCustomError as error:
-        return _decoded(bytes.fromhex(str(error.data)[2:]))
+        return decoded(bytes.fromhex(str(error.data)[2:]))
 
 
-def _decoded(data: bytes) -> Refusal:
+def decoded(data: bytes) -> Refusal:
+    """The error that these bytes of a revert stand for."""
     abi = _errors()[data[:4]]
     values = decode([entry.canonical_type for entry in abi.inputs], data[4:])
     pairs = zip(abi.inputs, values, strict=True)

@@ -1,5 +1,6 @@
 """The oracle as a process of its own, at a market on a real chain, with everything that can go wrong around it."""
 
+import logging
 import random
 import time
 from dataclasses import replace
@@ -441,14 +442,16 @@ def test_cycle__substitute_reading_posted__settled_on_it_once_it_is_final(street
 
 
 def test_cycle__auction_beyond_one_transaction__cleared_in_chunks_and_settled(
-    street: Street, monkeypatch: pytest.MonkeyPatch
+    street: Street, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO)
     monkeypatch.setattr("clearwatt.chain.capacity.Auctions.fit", lambda self, bids, steps: False)
     street.bid(0)
     street.close_gate(0)
     oracle = inside(street)
     until_idle(oracle)
-    assert (street.view(0).chunks, street.view(0).to_enter) == (1, 0)
+    assert street.view(0).in_chunks
+    assert "positions of 1 chunks entered" in caplog.text
     street.end_delivery(0)
     street.report(0)
     until_idle(oracle)

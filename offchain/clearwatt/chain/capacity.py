@@ -1,6 +1,6 @@
 """What one transaction can clear.
 
-The gas is a bound from above, with room: `tests/contracts/test_gas.py` fails if a clearing exceeds it.
+The gas is a bound from above, with room: `tests/contracts/test_capacity.py` fails if a clearing exceeds it.
 """
 
 from typing import NamedTuple
@@ -15,9 +15,9 @@ MAX_CALLDATA = 128 * 1024 - 1024
 """Bytes; nodes pass on transactions of 128 KiB, of which some are its other fields."""
 
 BASE_GAS = 80_000
-GAS_PER_CELL = 4_000
+GAS_PER_CELL = 7_500
 GAS_PER_BID = 10_000
-GAS_PER_STEP = 700
+GAS_PER_STEP = 1_000
 
 PRICE_BYTES = 3
 

@@ -41,7 +41,7 @@ BID_STAGE, STAGE_MASK, ROUND_SHIFT, ROUND_MASK = 2, 7, 3, 2**20 - 1
 
 @dataclass(frozen=True)
 class Cost:
-    """Gas of one `fill`, a bound from above with room; `tests/contracts/chunked` fails if a fill exceeds it.
+    """Gas of one `fill`, a bound from above with room; `benchmarks/chunked.py` fails if a fill exceeds it.
 
     base: of the transaction and its session. word: of the working memory, as calldata, loaded, saved and hashed.
     bid: of one bundle's head, record and position. slot: of its fills in one slot. step: of one step.

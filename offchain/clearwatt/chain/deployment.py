@@ -69,6 +69,11 @@ class Schedule:
         """From an auction's opening until nothing can delay its settlement any more, seconds."""
         return self.deemed_from(0) - self.opening(0)
 
+    @property
+    def least_ring(self) -> int:
+        """Records a member needs: auctions that share one must not take bids at the same time."""
+        return max(-(-self.horizon // (self.slots * self.slot_seconds)), 1)
+
     def delivery_start(self, auction: int) -> int:
         """Start of the auction's first delivery slot."""
         return self.genesis + auction * self.slots * self.slot_seconds
@@ -110,7 +115,7 @@ class Schedule:
 class MarketConfig:
     """Everything a market is deployed with.
 
-    min_price, max_price, imbalance_margin: ticks. ring_size: records per member.
+    min_price, max_price, imbalance_margin: ticks. ring_size: records per member; 0 = twice what the horizon needs.
     owner admits members; signers and threshold are the oracle quorum's.
     min_quantity: least of a step, Wh. max_steps: in one bundle; 0 = two per slot, at least 8.
     max_members: with a bid in one auction; 0 = as many as one transaction clears, whatever they bid.
@@ -132,7 +137,7 @@ class MarketConfig:
     min_price: int = -50_000
     max_price: int = 400_000
     imbalance_margin: int = 0
-    ring_size: int = 8
+    ring_size: int = 0
     seal_deposit: int = 10 * MONEY_PER_CURRENCY
     dispute_bond: int = 20 * MONEY_PER_CURRENCY
     owner_delay: int = 0
@@ -142,6 +147,7 @@ class MarketConfig:
     def __post_init__(self) -> None:
         self._fill_in("max_steps", max(2 * self.schedule.slots, LEAST_DEFAULT_STEPS))
         self._fill_in("max_members", self.auctions.most_members(self.max_steps))
+        self._fill_in("ring_size", 2 * self.schedule.least_ring)
         self._fill_in("owner_delay", self.schedule.life)
 
     def _fill_in(self, name: str, value: int) -> None:

@@ -74,8 +74,9 @@ class AuctionView:
     bids: live bids by member (checksum address). sealed: members with a sealed bid that is not opened yet.
     refused: by member, why its last signed bid was not placed (an error's selector).
     solver, income, prices, marginals: None until cleared; the last two packed as they were sent.
-    chunks: in how many chunks it was cleared, 0 = in one transaction; entered: those whose positions are in their
-    members' records. imbalance: packed imbalance prices, None until posted; by_quorum: whose they are.
+    in_chunks: whether it was cleared in chunks. entered: whether somebody has looked since and found all positions in
+    their members' records, which no event tells.
+    imbalance: packed imbalance prices, None until posted; by_quorum: whose they are.
     substitutes: packed readings that the quorum reported, by member. reports: of the quorum, by subject.
     overturned: imbalance prices that fell in a dispute. drawn: members whose tokens are minted.
     """
@@ -89,8 +90,8 @@ class AuctionView:
     income: int | None = None
     prices: bytes | None = None
     marginals: bytes | None = None
-    chunks: int = 0
-    entered: set[int] = field(default_factory=set)
+    in_chunks: bool = False
+    entered: bool = False
     imbalance: bytes | None = None
     by_quorum: bool = False
     substitutes: dict[str, bytes] = field(default_factory=dict)
@@ -107,11 +108,6 @@ class AuctionView:
     @property
     def cleared(self) -> bool:
         return self.prices is not None
-
-    @property
-    def to_enter(self) -> int:
-        """Chunks whose positions are not in their members' records yet."""
-        return self.chunks - len(self.entered)
 
     @property
     def imbalance_final_from(self) -> int | None:
@@ -312,9 +308,7 @@ def apply_to_auction(auction: AuctionView, name: str, args: Any) -> None:
             auction.prices = args["prices"]
             auction.marginals = args["marginals"]
         case "ClearingClosed":
-            auction.chunks = len(args["chunks"])
-        case "ChunkEntered":
-            auction.entered.add(args["chunk"])
+            auction.in_chunks = True
         case "ReportPosted" | "ReportDisputed" | "DisputeDecided" | "DisputeLapsed":
             apply_to_report(auction, name, args)
         case "ImbalancePricesPosted":

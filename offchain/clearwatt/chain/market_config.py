@@ -114,7 +114,7 @@ def config_from_document(document: Any, owner: str, now: int) -> MarketConfig:
         min_price=prices["min"],
         max_price=prices["max"],
         imbalance_margin=prices["imbalance_margin"],
-        ring_size=integer_at(top.get("ring_size", 48), "ring_size", 1, 2**16 - 1),
+        ring_size=_ring_size(top, schedule),
         seal_deposit=(sealed or SEALED)["deposit"] * MONEY_PER_CURRENCY,
         dispute_bond=disputes["bond"] * MONEY_PER_CURRENCY,
         owner_delay=_owner_delay(top, schedule),
@@ -164,6 +164,16 @@ def _owner_delay(top: Mapping[str, Any], schedule: Schedule) -> int:
             "a change could overtake a bid that was placed before it"
         )
     return delay
+
+
+def _ring_size(top: Mapping[str, Any], schedule: Schedule) -> int:
+    size = integer_at(top.get("ring_size", 2 * schedule.least_ring), "ring_size", 1, 2**16 - 1)
+    if size < schedule.least_ring:
+        raise FileError(
+            f"ring_size {size} is too small: bids are taken {schedule.horizon} s ahead, "
+            f"so a member needs at least {schedule.least_ring} records"
+        )
+    return size
 
 
 def _signers(values: list[Any]) -> tuple[str, ...]:

@@ -25,6 +25,8 @@ AUDITED = ("Vault", "Market", "ChunkedClearing", "Settlement", "EnergyToken")
 GAS_KINDS: dict[str, GasKind] = {
     "BidsPlaced": "bid",
     "Cleared": "clear",
+    "ClearingBegun": "clear",
+    "ChunkFilled": "clear",
     "ImbalancePricesPosted": "imbalance",
     "MemberSettled": "settle",
     "TokensDrawn": "tokens",
@@ -142,7 +144,7 @@ class Audit:
     def _gas_use(self, transaction: str, kind: GasKind, auction: int, events: list[EventData]) -> GasUse:
         with node_errors():
             receipt = self._client.web3.eth.get_transaction_receipt(transaction)  # type: ignore[arg-type]
-        bids = self.view.auctions[auction].bids
+        bids = self.view.auctions.get(auction, AuctionView(auction)).bids
         match kind:
             case "bid":
                 served = [bid.member for event in events for bid in unpack_bids(event["args"]["bids"])]

@@ -82,7 +82,8 @@ def captions(outcome: DayOutcome) -> dict[str, str]:
         "lines": "How much of each line's limit the measured flow took, in either direction.",
         "tokens": "Issued for metered injections only. One token is 1 Wh; retiring one is final.",
         "gas": f"{gas.total / 1e6:,.1f} million gas in all, spread over {gas.steps:,} bid steps: "
-        f"{gas.total / max(gas.members, 1):,.0f} per member and day.",
+        f"{gas.total / max(gas.members, 1):,.0f} per member and day. Members only sign their bids; one account posts "
+        "them for all, many to a transaction.",
     }
 
 

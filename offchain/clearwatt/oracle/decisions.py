@@ -109,10 +109,8 @@ def decide(
         return Decision(number, f"{len(unopened)} sealed bids were not opened", Forfeit(number, unopened))
     if not view.bids:
         return Decision(number, "nobody bids in it", finished=True)
-    if view.to_enter:
-        return Decision(
-            number, f"cleared, {view.to_enter} of {view.chunks} chunks to enter", EnterPositions(number)
-        )
+    if view.in_chunks and view.unsettled and not view.entered:
+        return Decision(number, "cleared in chunks, positions to enter", EnterPositions(number))
     if now < schedule.delivery_end(number):
         return Decision(number, f"cleared, delivery ends in {schedule.delivery_end(number) - now} s")
     if view.imbalance_final_from is None:

@@ -13,7 +13,7 @@ from clearwatt.chain.chunked import COST, ChunkedClearing, Limits, Plan, plan, s
 from clearwatt.chain.market import MarketClient
 from clearwatt.chain.node import NodeError, Refused, connect
 from clearwatt.chain.sender import Receipt, Sender
-from tests.contracts.chunked.session import Session
+from tests.contracts.chunked.session import Session, ordered
 from tests.contracts.day import Day
 from tests.contracts.market.records import BID, POSITION, digest, record_of
 
@@ -122,3 +122,11 @@ def test_clear__too_late__refused(
 def test_plan__entries__are_those_the_chain_logs(session: Session, plan_of_day: Plan) -> None:
     session.begin().fill_all(1)
     assert tuple(session.entries) == plan_of_day.entries
+
+
+def test_fill__gas__within_what_the_plan_reckons_with(session: Session) -> None:
+    problem, claim = session.day.problem, session.day.claim
+    session.begin().fill_all(1)
+    bids, (_, *fills) = ordered(problem.bids), session.receipts
+    for bid, receipt in zip(bids, fills, strict=True):
+        assert receipt.gas_used <= COST.fill(state_words(problem, claim), problem.slots, 1, len(bid.steps))

@@ -15,7 +15,7 @@ from tests.contracts.equilibrium.tampering import tampered_claims
 from tests.contracts.market.records import digest, record_of
 from tests.contracts.market.test_clear_random import GRIDS, ROUNDS, place_random_bids
 
-TAMPERED_PER_AUCTION = 4
+TAMPERED_PER_AUCTION = 8
 EVERY = 3
 """Auctions that are tried: one in so many, as a claim in chunks takes several transactions."""
 

@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 
 from clearwatt.bids import Step, pack_steps
+from clearwatt.chain import codec
+from clearwatt.chain.deployment import SOURCES
 from clearwatt.units import INT32_MAX
 from tests.contracts.community import FUNDS, Community, Participant
-from tests.contracts.market.records import BID, digest, lock_up, record_of
+from tests.contracts.market.records import BID, LAST_NONCE, digest, lock_up, record_of
 from tests.contracts.refusals import Refusal, refusal
 
 
@@ -36,11 +38,11 @@ def gate(market: Community) -> Community:
 def test_bid__member__logged_recorded_and_counted(gate: Community, producer: Participant) -> None:
     receipt = gate.bid(producer, 0, [(0, -100, 5_000), (3, 200, -70)])
     steps = pack_steps([Step(0, -100, 5_000), Step(3, 200, -70)])
-    [event] = receipt.decode_logs(gate.market.BidPlaced)
+    [event] = receipt.decode_logs(gate.market.BidsPlaced)
+    assert event.auction == 0
+    assert bytes(event.bids) == bytes.fromhex(producer.address[2:]) + b"\0\2\0\2" + steps
     lock = lock_up(100 * 5_000 + 200 * 70)
-    assert (event.auction, event.member, event.zone, event.lock) == (0, producer.address, 2, lock)
-    assert bytes(event.steps) == steps
-    assert record_of(gate, 0, producer) == (digest(b"\0\2\0\2" + steps), lock, 0, BID)
+    assert record_of(gate, 0, producer) == (digest(b"\0\2\0\2" + steps), LAST_NONCE, lock, 0, BID)
     assert gate.market.auctionOf(0).liveBids == 1
 
 
@@ -65,24 +67,26 @@ def test_bid__stranger__refused(gate: Community, stranger: Any) -> None:
     ("steps", "expected"),
     [
         (b"1234567", ("MalformedSteps", 7)),
-        (pack((0, 1, 1)) * 65_536, ("MalformedSteps", 524_288)),
+        (pack((0, 1, 1)) * 65_536, ("TooManySteps", 65_536, 8)),
         (pack((0, 1, 1), (4, 1, 1)), ("StepSlotUnknown", 1, 4)),
         (pack((1, 1, 1), (0, 1, 1)), ("StepsNotAscending", 1)),
         (pack((0, -50_001, 1)), ("StepPriceOutOfBounds", 0, -50_001)),
         (pack((0, 400_001, 1)), ("StepPriceOutOfBounds", 0, 400_001)),
-        (pack((0, 1, 1), (0, 1, 0)), ("StepEmpty", 1)),
-        (pack((2, 1, INT32_MAX), (2, 1, 1)), ("SlotQuantityTooLarge", 2)),
-        (pack((2, 1, -INT32_MAX), (2, 1, -1)), ("SlotQuantityTooLarge", 2)),
-        (pack((1, 1, 1 - INT32_MAX), (1, 1, 2)), ("SlotQuantityTooLarge", 1)),
-        (pack((0, 0, -INT32_MAX - 1)), ("SlotQuantityTooLarge", 0)),
+        (pack(*[(0, 1, 1)] * 9), ("TooManySteps", 9, 8)),
+        (pack((0, 1, 1), (0, 1, 0)), ("StepTooSmall", 1, 0, 1)),
+        (pack((2, 1, INT32_MAX), (2, 1, 1)), ("BundleTooLarge", 2**31)),
+        (pack((0, 1, -INT32_MAX), (3, 1, -1)), ("BundleTooLarge", 2**31)),
+        (pack((1, 1, 1 - INT32_MAX), (2, 1, 2)), ("BundleTooLarge", 2**31)),
+        (pack((0, 0, -INT32_MAX - 1)), ("BundleTooLarge", 2**31)),
     ],
     ids=[
         "length",
-        "too many",
+        "more than a count can say",
         "slot beyond the auction",
         "slots descending",
         "price too low",
         "price too high",
+        "one too many",
         "no quantity",
         "sells beyond int32",
         "buys beyond int32",
@@ -97,13 +101,16 @@ def test_bid__impossible_steps__refused(
 
 
 def test_bid__extremes__accepted(gate: Community, producer: Participant) -> None:
-    assert answer(gate, producer, pack((0, 400_000, INT32_MAX), (3, 0, -INT32_MAX))) is None
+    assert answer(gate, producer, pack((0, 400_000, INT32_MAX))) is None
+    assert answer(gate, producer, pack((3, 0, -INT32_MAX))) is None
+    assert answer(gate, producer, pack((1, 400_000, INT32_MAX - 1), (3, 0, -1))) is None
     assert answer(gate, producer, pack((0, -50_000, 1), (3, 400_000, -1))) is None
+    assert answer(gate, producer, pack(*[(3, 1, 1)] * 8)) is None
 
 
 def test_bid__no_steps__counts_and_locks_nothing(gate: Community, producer: Participant) -> None:
     gate.bid(producer, 0, [])
-    assert record_of(gate, 0, producer) == (digest(b"\0\2\0\0"), 0, 0, BID)
+    assert record_of(gate, 0, producer) == (digest(b"\0\2\0\0"), LAST_NONCE, 0, 0, BID)
     assert gate.market.auctionOf(0).liveBids == 1
 
 
@@ -161,24 +168,48 @@ def test_bid__replaced__lock_follows_and_counts_once(
     steps = pack_steps([Step(1, price, -1_000)])
     lock = lock_up(price * 1_000)
     assert gate.vault.accountOf(consumer.address).locked == lock
-    assert record_of(gate, 0, consumer) == (digest(b"\0\2\0\1" + steps), lock, 0, BID)
+    assert record_of(gate, 0, consumer) == (digest(b"\0\2\0\1" + steps), LAST_NONCE, lock, 0, BID)
     assert gate.market.auctionOf(0).liveBids == 1
 
 
-def test_bid__zone_changed_later__bid_keeps_its_zone(gate: Community, producer: Participant) -> None:
-    gate.bid(producer, 0, [(0, 100, 10)])
-    before = record_of(gate, 0, producer)
-    gate.registry.admit(producer.address, 3, 1, producer.meter.address, sender=gate.owner)
-    assert record_of(gate, 0, producer) == before
-    gate.close_gate(0)
-    _, result, _, _ = gate.clear(0)
+def announce_zone(market: Community, participant: Participant, zone: int) -> int:
+    """Announce that the participant moves; when that can be adopted."""
+    particulars = (zone, SOURCES[participant.source], participant.meter.address)
+    receipt = market.registry.announce(participant.address, *particulars, sender=market.owner)
+    [event] = receipt.decode_logs(market.registry.ChangeAnnounced)
+    return int(event.event_arguments["from"])
+
+
+def test_bid__zone_changed_later__bid_keeps_its_zone(market: Community, producer: Participant) -> None:
+    adoption = announce_zone(market, producer, 3)
+    schedule = market.config.schedule
+    auction = next(n for n in range(1_000) if schedule.gate_closure(n) > adoption)
+    market.open_gate(auction)
+    market.bid(producer, auction, [(0, 100, 10)])
+    before = record_of(market, auction, producer)
+    market.travel(adoption)
+    market.registry.adopt(producer.address, sender=market.owner)
+    assert market.registry.memberOf(producer.address).zone == 3
+    assert record_of(market, auction, producer) == before
+    market.close_gate(auction)
+    _, result, _, _ = market.clear(auction)
     assert result.fills == ((0,),)
+
+
+def test_bid__zone_changed_before__bid_is_from_the_new_zone(market: Community, producer: Participant) -> None:
+    adoption = announce_zone(market, producer, 3)
+    market.travel(adoption)
+    market.registry.adopt(producer.address, sender=market.owner)
+    auction = next(n for n in range(1_000) if market.config.schedule.gate_closure(n) > adoption + 60)
+    [event] = market.bid(producer, auction, []).decode_logs(market.market.BidsPlaced)
+    assert [bid.zone for bid in codec.unpack_bids(bytes(event.bids))] == [3]
 
 
 def test_bid__ring_turned_to_its_last__market_ends(deploy: Callable[..., Community], accounts: Any) -> None:
     market = deploy(slot_seconds=1, slots=1, ring_size=1)
     member = market.admit(accounts[3], zone=1)
-    last = 2**22 - 1
-    market.open_gate(last + 1)
+    last = 2**20 - 1
+    market.open_gate(last)
     assert answer(market, member, b"", auction=last) is None
+    market.open_gate(last + 1)
     assert answer(market, member, b"", auction=last + 1) == ("MarketEnded",)

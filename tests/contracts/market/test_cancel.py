@@ -3,8 +3,8 @@
 import pytest
 
 from tests.contracts.community import Community, Participant
-from tests.contracts.market.records import BID, SPENT, record_of
-from tests.contracts.refusals import refusal
+from tests.contracts.market.records import BID, LAST_NONCE, SPENT, record_of
+from tests.contracts.refusals import reason, refusal
 
 
 @pytest.fixture
@@ -24,10 +24,17 @@ def test_cancel__live_bid__lock_back_and_not_counted(placed: Community, consumer
     assert record_of(placed, 0, consumer).stage == SPENT
 
 
-def test_cancel__no_bid__refused(placed: Community, producer: Participant, consumer: Participant) -> None:
-    assert refusal(placed.market.cancel, 0, sender=producer.account) == ("NoBid", 0, producer.address)
-    placed.market.cancel(0, sender=consumer.account)
-    assert refusal(placed.market.cancel, 0, sender=consumer.account) == ("NoBid", 0, consumer.address)
+def test_cancel__no_bid__ends_signing_and_changes_nothing_else(
+    placed: Community, producer: Participant
+) -> None:
+    signed = placed.signed_bid(producer, 0, [(0, 100, 10)], nonce=LAST_NONCE - 1)
+    placed.market.cancel(0, sender=producer.account)
+    placed.market.cancel(0, sender=producer.account)
+    assert record_of(placed, 0, producer) == (0, LAST_NONCE, 0, 0, SPENT)
+    assert placed.market.auctionOf(0).liveBids == 1
+    [refused] = placed.post_signed(0, [signed]).decode_logs(placed.market.BidRefused)
+    assert refused.reason == reason("NonceUsed")
+    assert placed.market.auctionOf(0).liveBids == 1
 
 
 def test_cancel__gate_closes__refused_to_the_second(placed: Community, consumer: Participant) -> None:

@@ -14,7 +14,7 @@ from tests.contracts.refusals import refusal
 def test_clear__stranger_sends_the_optimum__accepted_and_logged(closed_day: Day, stranger: Any) -> None:
     market = closed_day.market
     receipt = closed_day.clear(sender=stranger)
-    [event] = receipt.decode_logs(market.market.Cleared)
+    [event] = receipt.decode_logs(market.clearing.Cleared)
     assert (event.auction, event.solver) == (0, stranger)
     assert event.networkIncome == closed_day.income() == 20_000 * 3_000
     assert bytes(event.prices) == codec.pack_prices(closed_day.claim.prices)
@@ -58,5 +58,5 @@ def test_record__advanced_by_stranger__refused(
 
 def test_connect__second_time_or_stranger__refused(market: Community, stranger: Any) -> None:
     connect = market.market.connect
-    assert refusal(connect, stranger, sender=market.owner) == ("AlreadyConnected",)
-    assert refusal(connect, stranger, sender=stranger) == ("NotConnectedCaller", stranger.address)
+    assert refusal(connect, stranger, stranger, sender=market.owner) == ("AlreadyConnected",)
+    assert refusal(connect, stranger, stranger, sender=stranger) == ("NotConnectedCaller", stranger.address)

@@ -62,7 +62,7 @@ def test_clear__random_auctions__chain_and_twin_agree(
     for auction in range(ROUNDS):
         market.close_gate(auction)
         day = Day(market, auction, *market.solve(auction))
-        [event] = day.clear().decode_logs(market.market.Cleared)
+        [event] = day.clear().decode_logs(market.clearing.Cleared)
         assert event.networkIncome == day.income()
         assert_positions_recorded(day)
     market.assert_money_conserved()

@@ -233,7 +233,7 @@ def test_clear__refused_in_a_mined_transaction__nothing_changed(closed_day: Day)
     before = market.market.auctionOf(0)
     claim = closed_day.with_marginal(2, 0, "sell", filled=3_001)
     parts = (codec.pack_prices(claim.prices), codec.pack_marginals(claim.marginals), closed_day.bids)
-    receipt = market.market.clear(0, *parts, sender=market.owner, gas=5_000_000, raise_on_revert=False)
+    receipt = market.clearing.clear(0, *parts, sender=market.owner, gas=5_000_000, raise_on_revert=False)
     assert receipt.failed
     assert market.market.auctionOf(0) == before
     assert closed_day.refusal() is None

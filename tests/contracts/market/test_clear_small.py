@@ -28,7 +28,7 @@ def test_clear__nobody_bid__accepted_at_the_middle_of_the_bounds(market: Communi
     market.close_gate(0)
     _, result, _, receipt = market.clear(0)
     assert {price for row in result.prices for price in row} == {(400_000 - 50_000) // 2}
-    assert [event.networkIncome for event in receipt.decode_logs(market.market.Cleared)] == [0]
+    assert [event.networkIncome for event in receipt.decode_logs(market.clearing.Cleared)] == [0]
 
 
 def test_clear__only_bundles_without_steps__accepted(market: Community, producer: Participant) -> None:

@@ -22,10 +22,10 @@ def test_release__before_the_clearing_deadline__refused_to_the_second(
     uncleared: Community, consumer: Participant, stranger: Any
 ) -> None:
     assert not uncleared.market.isVoid(0)
-    assert refusal(uncleared.market.release, 0, consumer.address, sender=stranger) == ("NotVoid", 0)
+    assert refusal(uncleared.market.release, 0, [consumer.address], sender=stranger) == ("NotVoid", 0)
     uncleared.travel(uncleared.config.schedule.clearing_deadline(0))
     assert uncleared.market.isVoid(0)
-    assert refusal(uncleared.market.release, 0, consumer.address, sender=stranger) is None
+    assert refusal(uncleared.market.release, 0, [consumer.address], sender=stranger) is None
 
 
 def test_release__void_auction__anyone_gives_the_lock_back_once(
@@ -33,13 +33,13 @@ def test_release__void_auction__anyone_gives_the_lock_back_once(
 ) -> None:
     release = uncleared.market.release
     uncleared.travel(uncleared.config.schedule.clearing_deadline(0))
-    receipt = release(0, consumer.address, sender=stranger)
+    receipt = release(0, [consumer.address], sender=stranger)
     [event] = receipt.decode_logs(uncleared.market.BidReleased)
     assert (event.auction, event.member) == (0, consumer.address)
     assert uncleared.vault.accountOf(consumer.address).locked == 0
     assert record_of(uncleared, 0, consumer).stage == SPENT
-    assert refusal(release, 0, consumer.address, sender=stranger) == ("NoBid", 0, consumer.address)
-    assert refusal(release, 0, producer.address, sender=stranger) == ("NoBid", 0, producer.address)
+    both = [consumer.address, producer.address]
+    assert refusal(release, 0, both, sender=stranger) == ("NothingToRelease", 0)
 
 
 def test_release__cleared_auction__refused(
@@ -47,4 +47,4 @@ def test_release__cleared_auction__refused(
 ) -> None:
     uncleared.clear(0)
     uncleared.travel(uncleared.config.schedule.clearing_deadline(0))
-    assert refusal(uncleared.market.release, 0, consumer.address, sender=stranger) == ("NotVoid", 0)
+    assert refusal(uncleared.market.release, 0, [consumer.address], sender=stranger) == ("NotVoid", 0)

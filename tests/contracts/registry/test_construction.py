@@ -8,6 +8,7 @@ import pytest
 from clearwatt.chain.deployment import MarketConfig, pack_grid, pack_line, unpack_grid
 from clearwatt.grid import Line
 from tests.contracts.community import FEEDERS, Community
+from tests.contracts.market.records import LOCK_UNIT, MAX_LOCK
 from tests.contracts.refusals import Refusal, creation_refusal
 
 NOBODY = "0x" + 40 * "0"
@@ -51,7 +52,7 @@ def test_grid__deployed__read_back_and_logged(community: Community) -> None:
 def test_schedule__impossible__refused(
     project: Any, community: Community, changes: dict[str, int], reason: str
 ) -> None:
-    config = replace(community.config, schedule=replace(community.config.schedule, **changes))
+    config = with_changes(community.config, schedule=replace(community.config.schedule, **changes))
     assert refusal_of(project, config) == ("ScheduleImpossible", reason)
 
 
@@ -59,7 +60,7 @@ def test_schedule__impossible__refused(
     ("changes", "refusal"),
     [
         ({"min_price": 1, "max_price": 0}, ("PricesImpossible", 1, 0)),
-        ({"ring_size": 0}, ("RingTooSmall",)),
+        ({"ring_size": 1, "horizon": 86_400}, ("RingTooSmall",)),
         ({"balancing_party": NOBODY}, ("AccountMissing",)),
         ({"network_account": NOBODY}, ("AccountMissing",)),
         ({"owner": NOBODY}, ("OwnableInvalidOwner", NOBODY)),
@@ -68,7 +69,44 @@ def test_schedule__impossible__refused(
 def test_parameters__impossible__refused(
     project: Any, community: Community, changes: dict[str, Any], refusal: Refusal
 ) -> None:
-    assert refusal_of(project, replace(community.config, **changes)) == refusal
+    assert refusal_of(project, with_changes(community.config, **changes)) == refusal
+
+
+def with_changes(config: MarketConfig, **changes: Any) -> MarketConfig:
+    """The configuration with these values as they are, even those it would replace by a default."""
+    changed = replace(config)
+    for name, value in changes.items():
+        object.__setattr__(changed, name, value)
+    return changed
+
+
+def test_ring__shorter_than_the_horizon__refused(project: Any, community: Community) -> None:
+    schedule = community.config.schedule
+    spanned = schedule.horizon // (schedule.slots * schedule.slot_seconds)
+    assert refusal_of(project, replace(community.config, ring_size=spanned)) is None
+    assert refusal_of(project, replace(community.config, ring_size=spanned - 1)) == ("RingTooSmall",)
+    longer = replace(schedule, horizon=schedule.horizon + 1)
+    config = replace(community.config, schedule=longer, ring_size=spanned, owner_delay=longer.life)
+    assert refusal_of(project, config) == ("RingTooSmall",)
+
+
+def test_owner_delay__shorter_than_an_auctions_life__refused(project: Any, community: Community) -> None:
+    life = community.config.schedule.life
+    assert refusal_of(project, replace(community.config, owner_delay=life)) is None
+    answer = refusal_of(project, replace(community.config, owner_delay=life - 1))
+    assert answer == ("DelayTooShort", life - 1, life)
+
+
+def test_seal_deposit__more_than_a_record_holds__market_refused(
+    project: Any, community: Community, owner: Any
+) -> None:
+    most = MAX_LOCK
+    for deposit, expected in [(most, None), (most + 1, ("DepositTooLarge", most + LOCK_UNIT))]:
+        config = replace(community.config, seal_deposit=deposit)
+        arguments = (config.owner, config.registry_parameters(), pack_grid(FEEDERS))
+        registry = owner.deploy(project.Registry, *arguments)
+        answer = creation_refusal(project.Market, registry.address, community.vault.address)
+        assert answer == expected
 
 
 @pytest.mark.parametrize(

@@ -1,31 +1,39 @@
-"""Who is let in, stopped, or given another meter, and by whom."""
+"""Who is let in, stopped, let back in, and by whom."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from tests.contracts.community import Community, Participant
+from tests.contracts.community import ZERO_ADDRESS, Community, Participant
 from tests.contracts.refusals import Refusal, refusal
 
-NOBODY = "0x" + 40 * "0"
 METER = "0x" + 40 * "7"
+SEATED = 0x8000
 
 
-def test_admit__owner__member_known_and_logged(market: Community, stranger: Any) -> None:
+def seat_of(market: Community, member: Any) -> int:
+    return int(market.vault.accountOf(member).seat)
+
+
+def test_admit__owner__member_known_counted_seated_and_logged(market: Community, stranger: Any) -> None:
+    before = market.registry.activeMembers()
     receipt = market.registry.admit(stranger, 3, 2, METER, sender=market.owner)
     [event] = receipt.decode_logs(market.registry.MemberAdmitted)
     assert (event.member, event.zone, event.source, event.meter) == (stranger, 3, 2, METER)
     member = market.registry.memberOf(stranger)
     assert (member.meter, member.zone, member.source, member.active) == (METER, 3, 2, True)
+    assert market.registry.activeMembers() == before + 1
+    assert seat_of(market, stranger) == SEATED + 3
 
 
 @pytest.mark.parametrize(
     ("member", "zone", "source", "meter", "expected"),
     [
-        (NOBODY, 0, 0, METER, ("UnknownMember", NOBODY)),
+        (ZERO_ADDRESS, 0, 0, METER, ("UnknownMember", ZERO_ADDRESS)),
         (METER, 4, 0, METER, ("UnknownZone", 4)),
         (METER, 0, 4, METER, ("UnknownSource", 4)),
-        (METER, 0, 0, NOBODY, ("MeterMissing", METER)),
+        (METER, 0, 0, ZERO_ADDRESS, ("MeterMissing", METER)),
     ],
     ids=["no member", "no such zone", "no such source", "no meter"],
 )
@@ -35,8 +43,16 @@ def test_admit__impossible_particulars__refused(
     assert refusal(market.registry.admit, member, zone, source, meter, sender=market.owner) == expected
 
 
+def test_admit__twice__refused_even_when_suspended(market: Community, producer: Participant) -> None:
+    again = (market.registry.admit, producer.address, 0, 0, METER)
+    assert refusal(*again, sender=market.owner) == ("AlreadyAMember", producer.address)
+    market.registry.suspend(producer.address, sender=market.owner)
+    assert refusal(*again, sender=market.owner) == ("AlreadyAMember", producer.address)
+
+
 @pytest.mark.parametrize(
-    ("action", "more"), [("admit", (0, 0, METER)), ("suspend", ()), ("replaceMeter", (METER,))]
+    ("action", "more"),
+    [("admit", (0, 0, METER)), ("suspend", ()), ("reinstate", ()), ("announce", (0, 0, METER))],
 )
 def test_registry__stranger__refused(
     market: Community, producer: Participant, stranger: Any, action: str, more: tuple[Any, ...]
@@ -45,15 +61,23 @@ def test_registry__stranger__refused(
     assert answer == ("OwnableUnauthorizedAccount", stranger.address)
 
 
-def test_suspend__member__may_not_bid_until_admitted_again(market: Community, producer: Participant) -> None:
+def test_suspend__member__may_not_bid_until_reinstated(market: Community, producer: Participant) -> None:
+    before = market.registry.activeMembers()
     receipt = market.registry.suspend(producer.address, sender=market.owner)
     assert [event.member for event in receipt.decode_logs(market.registry.MemberSuspended)] == [
         producer.address
     ]
+    assert market.registry.activeMembers() == before - 1
+    assert seat_of(market, producer.address) == 2
     market.open_gate(0)
     bid = (market.market.bid, 0, b"")
     assert refusal(*bid, sender=producer.account) == ("NotAMember", producer.address)
-    market.registry.admit(producer.address, 2, 1, producer.meter.address, sender=market.owner)
+    receipt = market.registry.reinstate(producer.address, sender=market.owner)
+    assert [event.member for event in receipt.decode_logs(market.registry.MemberReinstated)] == [
+        producer.address
+    ]
+    assert market.registry.activeMembers() == before
+    assert seat_of(market, producer.address) == SEATED + 2
     assert refusal(*bid, sender=producer.account) is None
 
 
@@ -64,24 +88,76 @@ def test_suspend__not_active__refused(market: Community, producer: Participant, 
     assert refusal(suspend, producer.address, sender=market.owner) == ("UnknownMember", producer.address)
 
 
-def test_replace_meter__member__logged_with_both_keys(market: Community, producer: Participant) -> None:
-    receipt = market.registry.replaceMeter(producer.address, METER, sender=market.owner)
-    [event] = receipt.decode_logs(market.registry.MeterReplaced)
-    assert (event.member, event.previous, event.meter) == (producer.address, producer.meter.address, METER)
-    assert market.registry.memberOf(producer.address).meter == METER
-
-
-def test_replace_meter__unknown_or_missing__refused(
+def test_reinstate__stranger_or_active__refused(
     market: Community, producer: Participant, stranger: Any
 ) -> None:
-    replace_meter = market.registry.replaceMeter
-    assert refusal(replace_meter, stranger, METER, sender=market.owner) == ("UnknownMember", stranger.address)
-    answer = refusal(replace_meter, producer.address, NOBODY, sender=market.owner)
-    assert answer == ("MeterMissing", producer.address)
+    reinstate = market.registry.reinstate
+    assert refusal(reinstate, stranger, sender=market.owner) == ("UnknownMember", stranger.address)
+    assert refusal(reinstate, producer.address, sender=market.owner) == ("AlreadyAMember", producer.address)
 
 
-def test_ownership__handed_over__only_when_accepted(market: Community, stranger: Any) -> None:
-    market.registry.transferOwnership(stranger, sender=market.owner)
-    assert market.registry.owner() == market.owner
-    market.registry.acceptOwnership(sender=stranger)
-    assert market.registry.owner() == stranger
+def test_admit__community_full__refused_until_somebody_is_suspended(
+    deploy: Callable[..., Community], accounts: Any
+) -> None:
+    market = deploy(max_members=2)
+    first = market.admit(accounts[3], zone=1, tokens=0)
+    market.admit(accounts[4], zone=1, tokens=0)
+    another = (market.registry.admit, accounts[5], 1, 0, METER)
+    assert refusal(*another, sender=market.owner) == ("CommunityFull", 2)
+    market.registry.suspend(first.address, sender=market.owner)
+    market.admit(accounts[5], zone=1, tokens=0)
+    assert market.registry.activeMembers() == 2
+    reinstating = refusal(market.registry.reinstate, first.address, sender=market.owner)
+    assert reinstating == ("CommunityFull", 2)
+
+
+def test_connect__second_time_or_stranger__refused(market: Community, stranger: Any) -> None:
+    connect = market.registry.connect
+    assert refusal(connect, stranger, sender=market.owner) == ("AlreadyConnected",)
+    assert refusal(connect, stranger, sender=stranger) == ("NotConnectedCaller", stranger.address)
+
+
+# ------------------------------------------------------------------------------------------------ the owner
+
+
+def test_ownership__handed_over__after_the_delay_and_only_when_accepted(
+    market: Community, stranger: Any
+) -> None:
+    registry = market.registry
+    receipt = registry.transferOwnership(stranger, sender=market.owner)
+    [event] = receipt.decode_logs(registry.OwnershipAnnounced)
+    start = registry.ownershipFrom()
+    assert start == receipt.timestamp + market.config.owner_delay
+    assert (event.nextOwner, event.event_arguments["from"]) == (stranger, start)
+    market.travel(start - 1)
+    assert refusal(registry.acceptOwnership, sender=stranger) == ("OwnershipTooEarly", start)
+    market.travel(start)
+    other = market.participants[1].account
+    assert refusal(registry.acceptOwnership, sender=other) == ("OwnableUnauthorizedAccount", other.address)
+    assert registry.owner() == market.owner
+    registry.acceptOwnership(sender=stranger)
+    assert registry.owner() == stranger
+
+
+def test_ownership__another_named_meanwhile__delay_begins_again(market: Community, stranger: Any) -> None:
+    registry = market.registry
+    other = market.participants[1].account
+    registry.transferOwnership(stranger, sender=market.owner)
+    first = registry.ownershipFrom()
+    market.travel(first - 10)
+    registry.transferOwnership(other, sender=market.owner)
+    second = registry.ownershipFrom()
+    assert second >= first - 10 + market.config.owner_delay
+    market.travel(first)
+    assert refusal(registry.acceptOwnership, sender=stranger) == ("OwnershipTooEarly", second)
+    market.travel(second)
+    answer = refusal(registry.acceptOwnership, sender=stranger)
+    assert answer == ("OwnableUnauthorizedAccount", stranger.address)
+    assert refusal(registry.acceptOwnership, sender=other) is None
+
+
+def test_ownership__given_up__refused(market: Community, stranger: Any) -> None:
+    for sender in (market.owner, stranger):
+        assert refusal(market.registry.renounceOwnership, sender=sender) == ("OwnershipNotRenounceable",)
+    answer = refusal(market.registry.transferOwnership, stranger, sender=stranger)
+    assert answer == ("OwnableUnauthorizedAccount", stranger.address)

@@ -6,19 +6,20 @@ import pytest
 
 from clearwatt.chain import codec, typed_data
 from clearwatt.chain.typed_data import Evidence
-from tests.contracts.community import Participant, key_of
+from tests.contracts.community import ZERO_ADDRESS, Participant
 from tests.contracts.day import Day
 from tests.contracts.refusals import Refusal, refusal
 
+CURVE_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 READINGS = (2_990, 1_000, 20_500, 500)
 """What the producer's meter reads: 10 Wh less than traded in slot 0, 500 Wh more in slot 2."""
 
 
-def answer(day: Day, imbalance: bytes, delivery: tuple[Any, ...], auction: int = 0) -> Refusal | None:
-    return refusal(day.market.settlement.settle, auction, imbalance, [delivery], sender=day.market.owner)
+def answer(day: Day, imbalance: bytes, delivery: bytes, auction: int = 0) -> Refusal | None:
+    return refusal(day.market.settlement.settle, auction, imbalance, delivery, sender=day.market.owner)
 
 
-def statement(day: Day, participant: Participant, key: Any = None, **changes: Any) -> tuple[Any, ...]:
+def statement(day: Day, participant: Participant, key: Any = None, **changes: Any) -> bytes:
     """The participant's readings, signed by `key` over a statement with `changes`."""
     market = day.market
     parts = {
@@ -32,25 +33,11 @@ def statement(day: Day, participant: Participant, key: Any = None, **changes: An
     return delivery_of(day, participant, Evidence.METER, codec.pack_readings(READINGS), signature)
 
 
-def substitute(day: Day, participant: Participant, keys: Any, **changes: Any) -> tuple[Any, ...]:
-    """The same readings on the word of these oracles."""
-    market, readings = day.market, codec.pack_readings(READINGS)
-    parts = {
-        "chain_id": market.chain_id,
-        "quorum": market.quorum.address,
-        "auction": 0,
-        "member": participant.address,
-        "readings": readings,
-    }
-    signatures = typed_data.sign_all(keys, typed_data.substitute_reading(**parts | changes))
-    return delivery_of(day, participant, Evidence.SUBSTITUTE, readings, signatures)
-
-
 def delivery_of(
-    day: Day, participant: Participant, evidence: Evidence, readings: bytes = b"", signatures: bytes = b""
-) -> tuple[Any, ...]:
+    day: Day, participant: Participant, evidence: int, readings: bytes = b"", signature: bytes = b""
+) -> bytes:
     position = codec.pack_position(day.position(participant))
-    return (participant.address, evidence, position, readings, signatures)
+    return codec.pack_delivery(participant.address, evidence, position, readings, signature)
 
 
 # ------------------------------------------------------------------------------------------ the meter
@@ -93,19 +80,20 @@ def test_settle__statement_of_something_else__refused(
     assert refused[:2] == ("WrongMeter", producer.address)
 
 
-def test_settle__no_signature__refused(delivered_day: Day, imbalance: bytes, producer: Participant) -> None:
-    delivery = (*statement(delivered_day, producer)[:4], b"")
-    assert answer(delivered_day, imbalance, delivery) == ("ECDSAInvalidSignatureLength", 0)
-
-
-def test_settle__meter_replaced__only_the_new_key_speaks(
-    delivered_day: Day, imbalance: bytes, producer: Participant
+@pytest.mark.parametrize("other", ["upper half", "nobody's"])
+def test_settle__signature_that_is_not_canonical__refused(
+    delivered_day: Day, imbalance: bytes, producer: Participant, other: str
 ) -> None:
-    market, key = delivered_day.market, key_of("the new meter")
-    market.registry.replaceMeter(producer.address, key.address, sender=market.owner)
-    refused = answer(delivered_day, imbalance, statement(delivered_day, producer))
-    assert refused == ("WrongMeter", producer.address, producer.meter.address)
-    assert answer(delivered_day, imbalance, statement(delivered_day, producer, key=key)) is None
+    delivery = statement(delivered_day, producer)
+    head, r, s, v = delivery[:-65], delivery[-65:-33], delivery[-33:-1], delivery[-1]
+    assert answer(delivered_day, imbalance, delivery) is None
+    if other == "upper half":
+        upper = (CURVE_ORDER - int.from_bytes(s, "big")).to_bytes(32, "big")
+        refused = answer(delivered_day, imbalance, head + r + upper + bytes([55 - v]))
+        assert refused
+        assert refused[0] == "ECDSAInvalidSignatureS"
+    else:
+        assert answer(delivered_day, imbalance, head + bytes(65)) == ("ECDSAInvalidSignature",)
 
 
 def test_settle__member_suspended__settled_as_ever(
@@ -115,43 +103,69 @@ def test_settle__member_suspended__settled_as_ever(
     assert answer(delivered_day, imbalance, statement(delivered_day, producer)) is None
 
 
-@pytest.mark.parametrize("size", [0, 12, 15, 20])
-def test_settle__readings_of_another_length__refused(
-    delivered_day: Day, imbalance: bytes, producer: Participant, size: int
+@pytest.mark.parametrize("evidence", [3, 255])
+def test_settle__unknown_evidence__refused(
+    delivered_day: Day, imbalance: bytes, producer: Participant, evidence: int
 ) -> None:
-    member, evidence, position, _, signature = statement(delivered_day, producer)
-    delivery = (member, evidence, position, bytes(size), signature)
-    assert answer(delivered_day, imbalance, delivery) == ("MalformedReadings", producer.address, size)
+    delivery = delivery_of(delivered_day, producer, evidence, bytes(16))
+    assert answer(delivered_day, imbalance, delivery) == ("UnknownEvidence", producer.address, evidence)
 
 
 # ------------------------------------------------------------------------------------------ the quorum
 
 
-def test_settle__substitute_reading__from_the_metering_deadline_to_the_second(
-    delivered_day: Day, imbalance: bytes, producer: Participant
-) -> None:
-    market = delivered_day.market
-    deadline = market.config.schedule.metering_deadline(0)
-    delivery = substitute(delivered_day, producer, market.signing_oracles)
-    market.travel(deadline - 1)
-    assert answer(delivered_day, imbalance, delivery) == ("TooEarlyFor", Evidence.SUBSTITUTE, deadline)
-    market.travel(deadline)
-    assert answer(delivered_day, imbalance, delivery) is None
+def post(day: Day, participant: Participant | str, readings: bytes, signatures: bytes) -> Refusal | None:
+    """What settlement says to a substitute reading."""
+    member = participant if isinstance(participant, str) else participant.address
+    settlement = day.market.settlement
+    return refusal(settlement.postSubstitute, 0, member, readings, signatures, sender=day.market.owner)
 
 
-def test_settle__substitute_reading_badly_signed__refused(
+def test_settle__substitute_reading__once_it_is_final(
     delivered_day: Day, imbalance: bytes, producer: Participant, consumer: Participant
 ) -> None:
     market = delivered_day.market
+    delivery = market.substituted(producer, delivered_day.position(producer), READINGS)
+    not_final = ("SubstituteNotFinal", 0, producer.address)
+    assert answer(delivered_day, imbalance, delivery) == not_final
+    market.post_substitute(0, producer, READINGS, wait=False)
+    market.travel(market.quorum.reportOf(0, producer.address).finalFrom - 1)
+    assert answer(delivered_day, imbalance, delivery) == not_final
+    market.await_final(0, producer.address)
+    assert answer(delivered_day, imbalance, delivery) is None
+    other = market.substituted(producer, delivered_day.position(producer), (2_991, *READINGS[1:]))
+    assert answer(delivered_day, imbalance, other) == not_final
+    neighbour = market.substituted(consumer, delivered_day.position(consumer), READINGS)
+    assert answer(delivered_day, imbalance, neighbour) == ("SubstituteNotFinal", 0, consumer.address)
+
+
+def test_post_substitute__badly_signed__refused(
+    delivered_day: Day, producer: Participant, consumer: Participant
+) -> None:
+    market, readings = delivered_day.market, codec.pack_readings(READINGS)
     market.travel(market.config.schedule.metering_deadline(0))
-    too_few = substitute(delivered_day, producer, market.oracles[:1])
-    assert answer(delivered_day, imbalance, too_few) == ("TooFewSignatures", 1, 2)
-    own_word = substitute(delivered_day, producer, [producer.meter, producer.meter])
-    assert answer(delivered_day, imbalance, own_word) == ("NotASigner", producer.meter.address)
-    other = substitute(delivered_day, producer, market.oracles, member=consumer.address)
-    refused = answer(delivered_day, imbalance, other)
+    too_few = market.sign_substitute(0, producer, READINGS, market.oracles[:1])
+    assert post(delivered_day, producer, readings, too_few) == ("TooFewSignatures", 1, 2)
+    own_word = market.sign_substitute(0, producer, READINGS, [producer.meter, producer.meter])
+    assert post(delivered_day, producer, readings, own_word) == ("NotASigner", producer.meter.address)
+    other = market.sign_substitute(0, consumer, READINGS)
+    refused = post(delivered_day, producer, readings, other)
     assert refused
     assert refused[0] in ("NotASigner", "SignersNotAscending")
+
+
+@pytest.mark.parametrize("size", [0, 12, 15, 20])
+def test_post_substitute__another_length__refused(
+    delivered_day: Day, producer: Participant, size: int
+) -> None:
+    delivered_day.market.travel(delivered_day.market.config.schedule.metering_deadline(0))
+    assert post(delivered_day, producer, bytes(size), b"") == ("MalformedReadings", producer.address, size)
+
+
+def test_post_substitute__nobodys_reading__refused(delivered_day: Day) -> None:
+    """Imbalance prices are kept under the zero address."""
+    delivered_day.market.travel(delivered_day.market.config.schedule.metering_deadline(0))
+    assert post(delivered_day, ZERO_ADDRESS, bytes(16), b"") == ("UnknownMember", ZERO_ADDRESS)
 
 
 def test_settle__meter_speaks_late__still_heard(
@@ -164,24 +178,16 @@ def test_settle__meter_speaks_late__still_heard(
 # ------------------------------------------------------------------------------------------ nobody
 
 
-def test_settle__deemed_reading__from_the_substitute_deadline_to_the_second(
+def test_settle__deemed_reading__from_its_time_to_the_second(
     delivered_day: Day, imbalance: bytes, producer: Participant
 ) -> None:
     market = delivered_day.market
-    deadline = market.config.schedule.substitute_deadline(0)
-    delivery = delivery_of(delivered_day, producer, Evidence.DEEMED)
+    deadline = market.config.schedule.deemed_from(0)
+    delivery = market.deemed(producer, delivered_day.position(producer))
     market.travel(deadline - 1)
     assert answer(delivered_day, imbalance, delivery) == ("TooEarlyFor", Evidence.DEEMED, deadline)
     market.travel(deadline)
     assert answer(delivered_day, imbalance, delivery) is None
-
-
-def test_settle__deemed_with_readings__refused(
-    delivered_day: Day, imbalance: bytes, producer: Participant
-) -> None:
-    delivered_day.market.travel(delivered_day.market.config.schedule.substitute_deadline(0))
-    delivery = delivery_of(delivered_day, producer, Evidence.DEEMED, readings=bytes(16))
-    assert answer(delivered_day, imbalance, delivery) == ("MalformedReadings", producer.address, 16)
 
 
 def test_settle__silent_seller__delivered_nothing(
@@ -202,10 +208,10 @@ def test_settle__silent_buyer__consumed_all(
     assert event.bought == 4_500
 
 
-def settled(day: Day, imbalance: bytes, delivery: tuple[Any, ...]) -> Any:
+def settled(day: Day, imbalance: bytes, delivery: bytes) -> Any:
     """Settled after every deadline; the event."""
     market = day.market
-    market.travel(market.config.schedule.substitute_deadline(0))
-    receipt = market.settlement.settle(0, imbalance, [delivery], sender=market.owner)
+    market.travel(market.config.schedule.deemed_from(0))
+    receipt = market.settle(0, imbalance, [delivery])
     [event] = receipt.decode_logs(market.settlement.MemberSettled)
     return event

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from clearwatt.chain import codec, typed_data
-from tests.contracts.community import Community, key_of
+from tests.contracts.community import ZERO_ADDRESS, Community, key_of
 from tests.contracts.day import Day
 from tests.contracts.refusals import Refusal, refusal
 
@@ -29,14 +29,20 @@ def sign(delivered_day: Day, prices: bytes) -> Callable[..., list[bytes]]:
     market = delivered_day.market
 
     def signatures(keys: Any = market.oracles, **changes: Any) -> list[bytes]:
-        parts = {"chain_id": market.chain_id, "quorum": market.quorum.address, "auction": 0, "prices": prices}
+        parts = {
+            "chain_id": market.chain_id,
+            "quorum": market.quorum.address,
+            "term": market.term,
+            "auction": 0,
+            "prices": prices,
+        }
         message = typed_data.imbalance_prices(**parts | changes)
         return [typed_data.sign(key, message) for key in keys]
 
     return signatures
 
 
-def test_post_imbalance__quorum_signed__in_force_and_logged(
+def test_post_imbalance__quorum_signed__kept_and_logged(
     delivered_day: Day, prices: bytes, sign: Callable[..., list[bytes]], stranger: Any
 ) -> None:
     settlement = delivered_day.market.settlement
@@ -44,7 +50,7 @@ def test_post_imbalance__quorum_signed__in_force_and_logged(
     [event] = settlement.postImbalance(*sent, sender=stranger).decode_logs(settlement.ImbalancePricesPosted)
     assert (event.auction, event.byQuorum, bytes(event.imbalancePrices)) == (0, True, prices)
     again = refusal(settlement.postImbalance, *sent, sender=stranger)
-    assert again == ("ImbalanceAlreadyPosted", 0)
+    assert again == ("AlreadyReported", 0, ZERO_ADDRESS)
 
 
 @pytest.mark.parametrize("chosen", [(0, 1), (0, 2), (1, 2), (0, 1, 2)])
@@ -82,8 +88,14 @@ def test_post_imbalance__not_an_oracle__refused(
 
 @pytest.mark.parametrize(
     "change",
-    [{"auction": 1}, {"chain_id": 1}, {"quorum": "0x" + 40 * "1"}, {"prices": bytes(96)}],
-    ids=["other auction", "other chain", "other contract", "other prices"],
+    [
+        {"auction": 1},
+        {"chain_id": 1},
+        {"quorum": "0x" + 40 * "1"},
+        {"prices": bytes(96)},
+        {"term": typed_data.QuorumTerm(1, bytes(32))},
+    ],
+    ids=["other auction", "other chain", "other contract", "other prices", "other quorum"],
 )
 def test_post_imbalance__signed_for_something_else__refused(
     delivered_day: Day, prices: bytes, sign: Callable[..., list[bytes]], change: dict[str, Any]
@@ -126,7 +138,22 @@ def test_post_imbalance__wrong_length_or_wrong_cleared_prices__refused(
     assert answer(delivered_day, prices[:-1], signatures) == ("MalformedImbalance", 95, 96)
     other = codec.pack_prices(delivered_day.with_price(0, 0, 1).prices)
     assert answer(delivered_day, prices, signatures, cleared=other) == ("PricesMismatch", 0)
-    assert answer(delivered_day, prices, signatures, auction=1) == ("NotCleared", 1)
+
+
+def test_post_imbalance__not_cleared__refused(
+    delivered_day: Day, prices: bytes, sign: Callable[..., list[bytes]]
+) -> None:
+    delivered_day.market.travel(delivered_day.market.config.schedule.delivery_end(1))
+    answered = answer(delivered_day, prices, b"".join(sign(auction=1)), auction=1)
+    assert answered == ("NotCleared", 1)
+
+
+def test_post_fallback__a_report_stands__refused(delivered_day: Day, stranger: Any) -> None:
+    market = delivered_day.market
+    market.post_imbalance(0, delivered_day.claim)
+    market.travel(market.config.schedule.substitute_deadline(0))
+    sent = (0, delivered_day.packed_prices)
+    assert refusal(market.settlement.postFallback, *sent, sender=stranger) == ("ReportStands", 0)
 
 
 def test_post_fallback__quorum_silent__market_prices_apply_from_the_deadline(
@@ -142,7 +169,7 @@ def test_post_fallback__quorum_silent__market_prices_apply_from_the_deadline(
     [event] = settlement.postFallback(*sent, sender=stranger).decode_logs(settlement.ImbalancePricesPosted)
     prices = delivered_day.claim.prices
     assert (event.byQuorum, bytes(event.imbalancePrices)) == (False, codec.pack_imbalance(prices, prices))
-    assert refusal(settlement.postFallback, *sent, sender=stranger) == ("ImbalanceAlreadyPosted", 0)
+    assert refusal(settlement.postFallback, *sent, sender=stranger) == ("FallbackPosted", 0)
 
 
 def test_post_fallback__not_cleared__refused(market: Community, stranger: Any) -> None:

@@ -19,16 +19,19 @@ DEVIATIONS = {
 }
 """Wh by which each participant's meter is off its position, per slot."""
 SPREAD = 1_000
+POSITION_AT = 21
+"""Bytes of a delivery before the position."""
 
 
-def answer(day: Day, imbalance: bytes, *deliveries: tuple[Any, ...], auction: int = 0) -> Refusal | None:
-    return refusal(day.market.settlement.settle, auction, imbalance, deliveries, sender=day.market.owner)
+def answer(day: Day, imbalance: bytes, *deliveries: bytes, auction: int = 0) -> Refusal | None:
+    packed = b"".join(deliveries)
+    return refusal(day.market.settlement.settle, auction, imbalance, packed, sender=day.market.owner)
 
 
-def settle(day: Day, imbalance: bytes, *deliveries: tuple[Any, ...]) -> list[Any]:
+def settle(day: Day, imbalance: bytes, *deliveries: bytes) -> list[Any]:
     """The events of settling these."""
     market = day.market
-    receipt = market.settlement.settle(0, imbalance, deliveries, sender=market.owner)
+    receipt = market.settle(0, imbalance, deliveries)
     return list(receipt.decode_logs(market.settlement.MemberSettled))
 
 
@@ -91,7 +94,7 @@ def test_settle__other_imbalance_prices__refused(
     delivered_day: Day, imbalance: bytes, producer: Participant
 ) -> None:
     other = delivered_day.market.imbalance(delivered_day.claim, spread=0)
-    assert answer(delivered_day, other, delivered_day.delivery(producer)) == ("ImbalanceMismatch", 0)
+    assert answer(delivered_day, other, delivered_day.delivery(producer)) == ("ImbalanceNotFinal", 0)
 
 
 @pytest.mark.parametrize(
@@ -106,26 +109,38 @@ def test_settle__other_imbalance_prices__refused(
 def test_settle__altered_position__refused(
     delivered_day: Day, imbalance: bytes, producer: Participant, change: Any
 ) -> None:
-    delivery = list(delivered_day.delivery(producer))
-    delivery[2] = codec.pack_position(change(delivered_day.position(producer)))
-    assert answer(delivered_day, imbalance, tuple(delivery)) == ("RecordMismatch", 0, producer.address)
+    position = change(delivered_day.position(producer))
+    delivery = with_position(delivered_day.delivery(producer), position)
+    assert answer(delivered_day, imbalance, delivery) == ("RecordMismatch", 0, producer.address)
+
+
+def with_position(delivery: bytes, position: codec.Position) -> bytes:
+    """The delivery with another position in it."""
+    packed = codec.pack_position(position)
+    return delivery[:POSITION_AT] + packed + delivery[POSITION_AT + len(packed) :]
 
 
 def test_settle__position_of_another_member__refused(
     delivered_day: Day, imbalance: bytes, producer: Participant, consumer: Participant
 ) -> None:
-    delivery = list(delivered_day.delivery(producer))
-    delivery[2] = codec.pack_position(delivered_day.position(consumer))
-    assert answer(delivered_day, imbalance, tuple(delivery)) == ("RecordMismatch", 0, producer.address)
+    delivery = with_position(delivered_day.delivery(producer), delivered_day.position(consumer))
+    assert answer(delivered_day, imbalance, delivery) == ("RecordMismatch", 0, producer.address)
 
 
-@pytest.mark.parametrize("size", [0, 33, 35])
-def test_settle__position_of_another_length__refused(
-    delivered_day: Day, imbalance: bytes, producer: Participant, size: int
+@pytest.mark.parametrize("kept", [1, 20, 21, 38, 54, 55, 71, 72, 135])
+def test_settle__deliveries_end_in_the_middle__refused(
+    delivered_day: Day, imbalance: bytes, producer: Participant, consumer: Participant, kept: int
 ) -> None:
-    delivery = list(delivered_day.delivery(producer))
-    delivery[2] = bytes(size)
-    assert answer(delivered_day, imbalance, tuple(delivery)) == ("MalformedPosition", producer.address, size)
+    whole = delivered_day.delivery(consumer)
+    cut = delivered_day.delivery(producer)[:kept]
+    malformed = ("MalformedDeliveries", len(whole) + kept)
+    assert answer(delivered_day, imbalance, whole, cut) == malformed
+    assert answer(delivered_day, imbalance, cut) == ("MalformedDeliveries", kept)
+
+
+def test_settle__nobody__accepted_and_changes_nothing(delivered_day: Day, imbalance: bytes) -> None:
+    assert settle(delivered_day, imbalance) == []
+    assert delivered_day.market.settlement.totalsOf(0).settled == 0
 
 
 # ------------------------------------------------------------------------------------------ who cannot pay

@@ -24,7 +24,7 @@ def settled_day(delivered_day: Day, imbalance: bytes) -> Day:
 
 def settle(day: Day, imbalance: bytes, indices: Any) -> None:
     deliveries = [day.delivery(day.market.participants[i], DEVIATIONS.get(i, (0, 0, 0, 0))) for i in indices]
-    day.market.settlement.settle(0, imbalance, deliveries, sender=day.market.owner)
+    day.market.settle(0, imbalance, deliveries)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A vault on its own, connected to two accounts that stand for Market and Settlement."""
+"""A vault on its own, connected to accounts that stand for the contracts that move money in it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +19,10 @@ class Till:
     vault: Any
     token: Any
     market: Any
+    clearing: Any
     settlement: Any
+    quorum: Any
+    registry: Any
     owner: Any
 
     def fund(self, account: Any, money: int) -> None:
@@ -27,8 +30,11 @@ class Till:
         tokens = money // CURRENCY * 10 ** self.token.decimals()
         self.vault.deposit(account, tokens, sender=self.owner)
 
+    def seat(self, account: Any, zone: int = 2, active: bool = True) -> None:
+        self.vault.seat(account, zone, active, sender=self.registry)
+
     def settle(self, account: Any, lock: int = 0, cash: int = 0, imbalance: int = 0) -> Any:
-        return self.vault.settle(account, lock, cash, imbalance, sender=self.settlement)
+        return self.vault.settleCash(account, lock, cash, imbalance, sender=self.settlement)
 
     def state(self, account: Any) -> tuple[int, int, int]:
         """Balance, locked and debt."""
@@ -40,24 +46,31 @@ class Till:
 
 
 @pytest.fixture
-def open_till(project: Any, accounts: Any, community: Community) -> Callable[..., Till]:
+def open_till(project: Any, accounts: Any, chain: Any, community: Community) -> Callable[..., Till]:
     """A till over a new token; the registry is the community's, so is the balancing party."""
 
     def create(decimals: int = 6, token: str = "TestEuro") -> Till:
         owner = accounts[0]
         euro = owner.deploy(getattr(project, token), decimals)
         vault = owner.deploy(project.Vault, euro, community.registry)
-        vault.connect(accounts[7], accounts[8], sender=owner)
+        market, clearing, settlement, quorum = accounts[5], accounts[6], accounts[7], accounts[8]
+        vault.connect(market, clearing, settlement, quorum, sender=owner)
+        registry = accounts.impersonate_account(community.registry.address)
+        chain.provider.set_balance(registry.address, 10**18)
         euro.mint(owner, 10 ** (decimals + 9), sender=owner)
         euro.approve(vault, 2**256 - 1, sender=owner)
-        return Till(vault, euro, accounts[7], accounts[8], owner)
+        return Till(vault, euro, market, clearing, settlement, quorum, registry, owner)
 
     return create
 
 
 @pytest.fixture
-def till(open_till: Callable[..., Till]) -> Till:
-    return open_till()
+def till(open_till: Callable[..., Till], member: Any, balancing_party: Any) -> Till:
+    """A till in which the member and the balancing party may bid."""
+    till = open_till()
+    till.seat(member)
+    till.seat(balancing_party)
+    return till
 
 
 @pytest.fixture

@@ -7,31 +7,60 @@ import pytest
 from tests.contracts.refusals import refusal
 from tests.contracts.vault.conftest import Till
 
+ACTIONS: dict[str, tuple[tuple[Any, ...], set[str]]] = {
+    "seat": ((2, True), {"registry"}),
+    "relock": ((0, 1), {"market", "quorum"}),
+    "tryToReserve": ((0, 1), {"market"}),
+    "adjust": ((0, 1), {"market"}),
+    "unlock": ((0,), {"market", "quorum"}),
+    "forfeit": ((0,), {"market", "quorum"}),
+    "payNetwork": ((), {"clearing"}),
+    "settleCash": ((0, 0, 0), {"settlement"}),
+}
+"""What is done to an account: further arguments, and who may."""
 
-@pytest.mark.parametrize(
-    ("action", "arguments"),
-    [("relock", (0, 1)), ("unlock", (1,)), ("payNetwork", ()), ("settle", (0, 1, 1))],
-    ids=lambda value: value if isinstance(value, str) else "",
-)
-def test_money__moved_by_stranger__refused(
-    till: Till, member: Any, stranger: Any, action: str, arguments: tuple[int, ...]
-) -> None:
-    first = 1 if action == "payNetwork" else member
-    answer = refusal(getattr(till.vault, action), first, *arguments, sender=stranger)
-    assert answer == ("NotConnectedCaller", stranger.address)
+CALLERS = ("registry", "market", "clearing", "settlement", "quorum", "owner", "member")
 
 
-def test_money__contracts_take_each_others_part__refused(till: Till, member: Any) -> None:
-    answer = refusal(till.vault.settle, member, 0, 1, 1, sender=till.market)
-    assert answer == ("NotConnectedCaller", till.market.address)
-    answer = refusal(till.vault.relock, member, 0, 1, sender=till.settlement)
-    assert answer == ("NotConnectedCaller", till.settlement.address)
+@pytest.mark.parametrize("action", ACTIONS)
+def test_account__touched_by_any_caller__only_by_those_named(till: Till, member: Any, action: str) -> None:
+    till.fund(member, 10**8)
+    further, allowed = ACTIONS[action]
+    arguments = (0, *further) if action == "payNetwork" else (member, *further)
+    for role in CALLERS:
+        caller = member if role == "member" else getattr(till, role)
+        answer = refusal(getattr(till.vault, action), *arguments, sender=caller)
+        assert answer == (None if role in allowed else ("NotConnectedCaller", caller.address)), role
+
+
+def test_connect__deployer__named_and_logged(project: Any, community: Any, accounts: Any) -> None:
+    vault = accounts[0].deploy(project.Vault, community.testeuro, community.registry)
+    named = [accounts[number].address for number in (5, 6, 7, 8)]
+    [event] = vault.connect(*named, sender=accounts[0]).decode_logs(vault.Connected)
+    assert [event.market, event.clearing, event.settlement, event.quorum] == named
+    assert [vault.market(), vault.clearing(), vault.settlement(), vault.quorum()] == named
 
 
 def test_connect__second_time__refused(till: Till, stranger: Any) -> None:
-    assert refusal(till.vault.connect, stranger, stranger, sender=till.owner) == ("AlreadyConnected",)
+    answer = refusal(till.vault.connect, stranger, stranger, stranger, stranger, sender=till.owner)
+    assert answer == ("AlreadyConnected",)
 
 
 def test_connect__not_the_deployer__refused(till: Till, stranger: Any) -> None:
-    answer = refusal(till.vault.connect, stranger, stranger, sender=stranger)
+    answer = refusal(till.vault.connect, stranger, stranger, stranger, stranger, sender=stranger)
     assert answer == ("NotConnectedCaller", stranger.address)
+
+
+def test_vault__not_connected_yet__takes_deposits_and_moves_nothing(
+    project: Any, community: Any, accounts: Any, member: Any
+) -> None:
+    owner = accounts[0]
+    vault = owner.deploy(project.Vault, community.testeuro, community.registry)
+    community.testeuro.approve(vault, 2**256 - 1, sender=owner)
+    vault.deposit(member, 10**6, sender=owner)
+    for action, (further, _) in ACTIONS.items():
+        arguments = (0, *further) if action == "payNetwork" else (member, *further)
+        answer = refusal(getattr(vault, action), *arguments, sender=owner)
+        assert answer == ("NotConnectedCaller", owner.address)
+    vault.withdraw(10**8, sender=member)
+    assert vault.held() == 0

@@ -79,3 +79,21 @@ def test_withdraw__locked_or_not_there__refused(till: Till, member: Any) -> None
     assert answer == ("BalanceTooLow", member.address, 500, 501)
     till.vault.withdraw(500, sender=member)
     assert till.state(member) == (CURRENCY - 500, CURRENCY - 500, 0)
+
+
+MOST_HELD = 1 << 79
+
+
+def test_deposit__more_than_the_vault_may_hold__refused_with_the_room_left(
+    open_till: Callable[..., Till], member: Any, stranger: Any
+) -> None:
+    till = open_till(8)
+    till.token.mint(till.owner, MOST_HELD, sender=till.owner)
+    till.vault.deposit(member, MOST_HELD - 5, sender=till.owner)
+    assert refusal(till.vault.deposit, stranger, 6, sender=till.owner) == ("VaultFull", 5)
+    till.vault.deposit(stranger, 5, sender=till.owner)
+    assert till.vault.held() == MOST_HELD
+    assert refusal(till.vault.deposit, stranger, 1, sender=till.owner) == ("VaultFull", 0)
+    till.vault.withdraw(7, sender=member)
+    assert refusal(till.vault.deposit, stranger, 8, sender=till.owner) == ("VaultFull", 7)
+    assert till.balance(member) + till.balance(stranger) == till.vault.held() == MOST_HELD - 7

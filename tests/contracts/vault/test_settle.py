@@ -25,8 +25,7 @@ def test_settle__cash_and_imbalance__paid_from_clearing_account_and_balancing_pa
     funded: Till, member: Any, balancing_party: Any
 ) -> None:
     receipt = funded.settle(member, cash=-100, imbalance=30)
-    [event] = receipt.decode_logs(funded.vault.Settled)
-    assert (event.account, event.cash, event.imbalance, event.unpaid) == (member, -100, 30, 0)
+    assert receipt.decode_logs(funded.vault.LeftUnpaid) == []
     assert funded.balance(member) == CURRENCY - 70
     assert funded.balance(balancing_party) == CURRENCY - 30
     assert funded.vault.clearingAccount() == 100
@@ -46,7 +45,7 @@ def test_settle__balancing_party_itself__imbalance_moves_nothing(funded: Till, b
 
 
 def test_pay_network__income__out_of_the_clearing_account(funded: Till, community: Any) -> None:
-    receipt = funded.vault.payNetwork(77, sender=funded.market)
+    receipt = funded.vault.payNetwork(77, sender=funded.clearing)
     network = community.config.network_account
     [event] = receipt.decode_logs(funded.vault.NetworkPaid)
     assert (event.networkAccount, event.money) == (network, 77)
@@ -66,7 +65,9 @@ def test_settle__member_cannot_pay__what_it_has_is_taken_and_the_rest_is_debt(
     funded: Till, member: Any, balancing_party: Any
 ) -> None:
     receipt = funded.settle(member, imbalance=-(CURRENCY + 40))
-    assert [event.unpaid for event in receipt.decode_logs(funded.vault.Settled)] == [40]
+    assert [(event.account, event.unpaid) for event in receipt.decode_logs(funded.vault.LeftUnpaid)] == [
+        (member, -40)
+    ]
     assert funded.state(member) == (0, 0, 40)
     assert funded.balance(balancing_party) == 2 * CURRENCY
     assert_conserved(funded, member, balancing_party)
@@ -122,7 +123,9 @@ def test_settle__balancing_party_broke__rest_becomes_a_claim(
 ) -> None:
     funded.vault.relock(balancing_party, 0, 10, sender=funded.market)
     receipt = funded.settle(member, imbalance=CURRENCY)
-    assert [event.unpaid for event in receipt.decode_logs(funded.vault.Settled)] == [10]
+    assert [(event.account, event.unpaid) for event in receipt.decode_logs(funded.vault.LeftUnpaid)] == [
+        (member, 10)
+    ]
     assert funded.vault.claimOf(member) == 10
     assert funded.balance(member) == 2 * CURRENCY - 10
     assert funded.state(balancing_party) == (10, 10, 0)

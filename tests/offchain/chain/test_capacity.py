@@ -38,6 +38,7 @@ def test_fit__each_limit_by_itself__refused() -> None:
     assert auctions.calldata(2_000, 0) <= MAX_CALLDATA
     assert auctions.gas(2_000, 0) > MAX_GAS
     assert not auctions.fit(2_000, 0)
-    assert auctions.gas(1, 16_000) <= MAX_GAS
-    assert auctions.calldata(1, 16_000) > MAX_CALLDATA
-    assert not auctions.fit(1, 16_000)
+    small = Auctions(1, 4)
+    assert small.gas(1, 16_500) <= MAX_GAS
+    assert small.calldata(1, 16_500) > MAX_CALLDATA
+    assert not small.fit(1, 16_500)

@@ -210,15 +210,11 @@ def test_substitute__overturned__gone_and_imbalance_prices_untouched(view):
     assert auction.imbalance == b"\7"
 
 
-def test_cleared_in_chunks__entered_one_by_one__fewer_left_to_enter(view):
+def test_cleared_in_chunks__closed__known_to_be(view):
     bid(view, PRODUCER, SELL)
-    auction = view.auctions[0]
-    assert auction.to_enter == 0
+    assert not view.auctions[0].in_chunks
     enter(view, "ClearingClosed", auction=0, solver=SOLVER, chunks=[b"\1" * 32, b"\2" * 32])
-    assert (auction.chunks, auction.to_enter) == (2, 2)
-    enter(view, "ChunkEntered", auction=0, chunk=1)
-    enter(view, "ChunkEntered", auction=0, chunk=1)  # anyone may enter it again
-    assert (auction.entered, auction.to_enter) == ({1}, 1)
+    assert view.auctions[0].in_chunks
 
 
 def settle(view: MarketView) -> None:

@@ -145,10 +145,14 @@ def test_decide__void_with_unopened_bids__releases_the_opened_then_takes_the_oth
 
 @pytest.mark.parametrize("now", [CLOSURE, DELIVERED, DEEMED_FROM])
 def test_decide__cleared_in_chunks__enters_the_positions_before_anything_else(now):
-    view = auction(cleared=True, chunks=2, entered={1})
+    view = auction(cleared=True, in_chunks=True)
     assert decided(view, now, MEMBERS).action == EnterPositions(AUCTION)
-    view.entered.add(0)
+    view.entered = True
     assert decided(view, now, MEMBERS).action != EnterPositions(AUCTION)
+
+
+def test_decide__cleared_in_chunks_and_all_settled__nothing_to_enter():
+    assert decided(auction(settled=MEMBERS, in_chunks=True), DELIVERED).finished
 
 
 @pytest.mark.parametrize("now", [CLOSURE, DELIVERED - 1])

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.30;
+
+import {Lanes} from "./Lanes.sol";
+import {Packed} from "./Packed.sol";
+
+/// @title What a delivery comes to
+/// @notice Positions, readings and imbalance prices compared where they stand in calldata, slot by slot: a position's
+/// fills as `int32[T]`, behind it the readings likewise, and elsewhere `surplus int24 | shortage int24` for each slot.
+library Outcomes {
+    using Lanes for uint256;
+
+    uint256 private constant ENERGY_BYTES = 4;
+    uint256 private constant PRICE_BYTES = 3;
+    uint256 private constant IMBALANCE_BYTES = 6;
+
+    /// @notice What each slot's deviation from the position is worth, paid at the surplus price or charged at the shortage
+    /// price, which stands 24 bits behind it. Leaves the readings in `words`, a word each. Nothing overflows: a
+    /// deviation has 33 bits, its money 57, and that of 96 slots 64. In assembly, four slots a turn, since it runs for
+    /// every slot of every member. It writes nothing but `words` and what `Packed.allocate` reserved behind them: slots beyond the last
+    /// read as 0 both in the position and in the readings, and are worth nothing.
+    /// @param row Where the imbalance prices of the member's zone begin in calldata
+    /// @param fills Where the position's fills begin; the readings follow the last
+    function imbalance(uint256 row, uint256 fills, uint256[] memory words) internal pure returns (int256 money) {
+        assembly ("memory-safe") {
+            let ahead := shl(2, mload(words))
+            let end := add(fills, ahead)
+            for { let word := add(words, 32) } lt(fills, end) { word := add(word, 128) } {
+                let contracted := calldataload(fills)
+                let readings := calldataload(add(fills, ahead))
+                // four slots' pairs of prices fit one word too
+                let prices := calldataload(row)
+                let beyond := sub(add(fills, 16), end)
+                if sgt(beyond, 0) {
+                    let dropped := add(128, shl(3, beyond))
+                    contracted := shl(dropped, shr(dropped, contracted))
+                    readings := shl(dropped, shr(dropped, readings))
+                }
+                let reading := sar(224, readings)
+                mstore(word, reading)
+                let deviation := sub(reading, sar(224, contracted))
+                let price := sar(232, shl(mul(24, slt(deviation, 0)), prices))
+                money := add(money, mul(deviation, price))
+
+                reading := sar(224, shl(32, readings))
+                mstore(add(word, 32), reading)
+                deviation := sub(reading, sar(224, shl(32, contracted)))
+                price := sar(232, shl(add(48, mul(24, slt(deviation, 0))), prices))
+                money := add(money, mul(deviation, price))
+
+                reading := sar(224, shl(64, readings))
+                mstore(add(word, 64), reading)
+                deviation := sub(reading, sar(224, shl(64, contracted)))
+                price := sar(232, shl(add(96, mul(24, slt(deviation, 0))), prices))
+                money := add(money, mul(deviation, price))
+
+                reading := sar(224, shl(96, readings))
+                mstore(add(word, 96), reading)
+                deviation := sub(reading, sar(224, shl(96, contracted)))
+                price := sar(232, shl(add(144, mul(24, slt(deviation, 0))), prices))
+                money := add(money, mul(deviation, price))
+
+                fills := add(fills, 16)
+                row := add(row, 24)
+            }
+        }
+    }
+
+    /// @notice Wh that the position bought, that were injected as sold, and beyond; eight slots a turn.
+    function energy(uint256 fills, uint256 slots)
+        internal
+        pure
+        returns (uint256 bought, uint256 matched, uint256 unmatched)
+    {
+        unchecked {
+            uint256 ahead = ENERGY_BYTES * slots;
+            uint256 end = fills + ahead;
+            for (; fills < end; fills += 32) {
+                uint256 kept = type(uint256).max;
+                if (fills + 32 > end) kept <<= 8 * (fills + 32 - end);
+                uint256 contracted = uint256(Packed.word(fills)) & kept;
+                uint256 injected = Lanes.positive(uint256(Packed.word(fills + ahead)) & kept);
+                bought += Lanes.negative(contracted).paired();
+                if (injected != 0) {
+                    uint256 sold = Lanes.positive(contracted).least(injected);
+                    matched += sold.paired();
+                    unmatched += (injected - sold).paired();
+                }
+            }
+            return (bought.total(), matched.total(), unmatched.total());
+        }
+    }
+
+    /// @notice The same two of a deemed reading: per slot the position where that is below 0, else 0.
+    function deemed(uint256 row, uint256 fills, uint256 slots)
+        internal
+        pure
+        returns (int256 money, uint256 bought)
+    {
+        unchecked {
+            uint256 end = fills + ENERGY_BYTES * slots;
+            for (; fills < end; fills += ENERGY_BYTES) {
+                int256 contracted = Packed.int32At(fills);
+                if (contracted < 0) bought += uint256(-contracted);
+                else money -= contracted * Packed.int24At(row + PRICE_BYTES);
+                row += IMBALANCE_BYTES;
+            }
+        }
+    }
+}
