@@ -40,6 +40,7 @@ abstract contract AuctionBook is IMarket, Calendar {
     /// @notice The deployer names the contracts that may advance records, once and for good.
     function connect(address settlement_, address clearing_) external only(_deployer) {
         if (settlement != address(0)) revert AlreadyConnected();
+        if (settlement_ == address(0) || clearing_ == address(0)) revert NotConnectedCaller(address(0));
         settlement = settlement_;
         clearing = clearing_;
         emit Connected(settlement_, clearing_);

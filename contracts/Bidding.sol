@@ -7,6 +7,7 @@ import {IMarket} from "./interfaces/IMarket.sol";
 import {Parameters} from "./interfaces/IRegistry.sol";
 import {IVault} from "./interfaces/IVault.sol";
 import {Bundles, Terms} from "./libraries/Bundles.sol";
+import {Journals} from "./libraries/Journals.sol";
 import {Packed} from "./libraries/Packed.sol";
 import {Record, RecordsLib, Stage} from "./libraries/Records.sol";
 import {Signatures} from "./libraries/Signatures.sol";
@@ -245,39 +246,24 @@ abstract contract Bidding is AuctionBook, EIP712 {
         }
     }
 
-    /// @dev Room for the event's data: two words for ABI's sake, the bids, and a word for padding and `_enter`'s overlap.
-    /// @param bytes_ At least what the bids come to, less 24
-    function _begin(uint256 auction, uint256 bytes_) private view returns (Placing memory placing) {
+    /// @param size At least the bytes of the bids to come, less 24
+    function _begin(uint256 auction, uint256 size) private view returns (Placing memory placing) {
         placing.auction = auction;
         placing.place = _place(auction);
         placing.round = _round(auction);
         placing.liveBids = _auctions[auction].liveBids;
         placing.terms = Terms(_slots, _minPrice, _maxPrice, _minQuantity, _imbalanceMargin);
-        uint256 at;
-        assembly ("memory-safe") {
-            at := add(mload(0x40), 64)
-            mstore(0x40, add(at, and(add(bytes_, 95), not(31))))
-        }
-        placing.journal = at;
-        placing.end = at;
+        placing.journal = Journals.open(size + 24);
+        placing.end = placing.journal;
     }
 
-    /// @dev Writes what has changed of the auction, and logs the journal as `BidsPlaced`.
+    /// @dev Writes what has changed of the auction, and logs the journal.
     function _finish(Placing memory placing) private {
         uint256 auction = placing.auction;
         if (_auctions[auction].liveBids != placing.liveBids) {
             _auctions[auction].liveBids = uint16(placing.liveBids);
         }
-        uint256 journal = placing.journal;
-        uint256 size = placing.end - journal;
-        if (size == 0) return;
-        bytes32 topic = BidsPlaced.selector;
-        assembly ("memory-safe") {
-            mstore(sub(journal, 64), 32)
-            mstore(sub(journal, 32), size)
-            mstore(add(journal, size), 0)
-            log2(sub(journal, 64), add(64, and(add(size, 31), not(31))), topic, auction)
-        }
+        Journals.log(placing.journal, placing.end, BidsPlaced.selector, auction);
     }
 
     // ---------------------------------------------------------------- taking back

@@ -55,10 +55,6 @@ contract ChunkedClearing is Clearing, IChunkedClearing {
     /// @inheritdoc IChunkedClearing
     mapping(uint256 auction => bytes32) public chunksOf;
 
-    /// @notice A chunk has more bundles than could be entered in one transaction.
-    error ChunkTooLarge(uint256 most);
-    error TooManyChunks(uint256 most);
-
     constructor(IRegistry registry_, IVault vault_, IMarket market_) Clearing(registry_, vault_, market_) {
         _ringSize = registry_.parameters().ringSize;
     }
@@ -119,6 +115,7 @@ contract ChunkedClearing is Clearing, IChunkedClearing {
         if (accepted == 0) revert NotClosed(auction);
         bool known = keccak256(abi.encodePacked(chunks)) == accepted && chunk < chunks.length;
         if (!known || keccak256(entries) != chunks[chunk]) revert EntriesMismatch(auction, chunk);
+        emit PositionsEntered(auction, chunk);
         market.enterPositions(auction, entries);
     }
 

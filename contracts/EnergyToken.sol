@@ -30,6 +30,7 @@ contract EnergyToken is IEnergyToken, ERC1155 {
     function connect(address settlement_) external {
         if (msg.sender != _deployer) revert NotConnectedCaller(msg.sender);
         if (settlement != address(0)) revert AlreadyConnected();
+        if (settlement_ == address(0)) revert NotConnectedCaller(address(0));
         settlement = settlement_;
         emit Connected(settlement_);
     }

@@ -75,6 +75,7 @@ contract OracleQuorum is IOracleQuorum, DelayedOwnable, EIP712 {
     /// @notice The deployer names the contract that passes reports on, once and for good.
     function connect(address settlement_) external only(_deployer) {
         if (settlement != address(0)) revert AlreadyConnected();
+        if (settlement_ == address(0)) revert NotConnectedCaller(address(0));
         settlement = settlement_;
         emit Connected(settlement_);
     }
@@ -179,7 +180,8 @@ contract OracleQuorum is IOracleQuorum, DelayedOwnable, EIP712 {
         if (report.standing != Standing.Posted || block.timestamp >= report.finalFrom) {
             revert NotDisputable(auction, subject);
         }
-        uint256 decideBefore = block.timestamp + _decisionWindow;
+        // counted from the end of the dispute window, so that disputing one's own report early gains nothing
+        uint256 decideBefore = report.finalFrom + _decisionWindow;
         report.standing = Standing.Disputed;
         report.finalFrom = uint40(decideBefore);
         _disputants[auction][subject] = msg.sender;

@@ -79,6 +79,7 @@ contract Registry is IRegistry, DelayedOwnable {
     function connect(IVault vault_) external {
         if (msg.sender != _deployer) revert NotConnectedCaller(msg.sender);
         if (address(vault) != address(0)) revert AlreadyConnected();
+        if (address(vault_) == address(0)) revert NotConnectedCaller(address(0));
         vault = vault_;
         emit Connected(address(vault_));
     }
@@ -159,7 +160,7 @@ contract Registry is IRegistry, DelayedOwnable {
     }
 
     /// @inheritdoc IRegistry
-    function meterOf(address member) external view returns (address meter, uint8 source) {
+    function termsOf(address member) external view returns (address meter, uint8 source) {
         Member storage m = _members[member];
         return (m.meter, m.source);
     }

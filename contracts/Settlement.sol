@@ -3,6 +3,7 @@ pragma solidity 0.8.30;
 
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
+import {MessageHashUtils} from "@openzeppelin/contracts/utils/cryptography/MessageHashUtils.sol";
 import {Calendar} from "./Calendar.sol";
 import {IEnergyToken} from "./interfaces/IEnergyToken.sol";
 import {AuctionState, IMarket} from "./interfaces/IMarket.sol";
@@ -10,6 +11,7 @@ import {IOracleQuorum, Standing} from "./interfaces/IOracleQuorum.sol";
 import {IRegistry, Parameters} from "./interfaces/IRegistry.sol";
 import {EnergyTotals, Entitlement, Evidence, ISettlement} from "./interfaces/ISettlement.sol";
 import {IVault} from "./interfaces/IVault.sol";
+import {Journals} from "./libraries/Journals.sol";
 import {Outcomes} from "./libraries/Outcomes.sol";
 import {Packed} from "./libraries/Packed.sol";
 import {Sources} from "./libraries/Sources.sol";
@@ -59,16 +61,19 @@ contract Settlement is ISettlement, Calendar, EIP712 {
     /// @dev One call's working memory.
     /// @param prices Where the imbalance prices start in calldata
     /// @param buffer For whatever is hashed of a member: first its position, then its readings
-    /// @param spendings What the market is told, `payments` what the vault is told, `journal` what is logged
+    /// @param spendings What the market is told, `payments` what the vault is told
+    /// @param journal Where in memory the event's bytes start; `end` where they end by now
     struct Ledger {
         uint256 auction;
+        bytes32 domain;
         uint256 prices;
         uint256 count;
         uint256[] buffer;
         Outcome outcome;
         bytes spendings;
         bytes payments;
-        bytes journal;
+        uint256 journal;
+        uint256 end;
     }
 
     /// @dev What a member's readings come to.
@@ -194,7 +199,7 @@ contract Settlement is ISettlement, Calendar, EIP712 {
         }
         Ledger memory ledger = _open(auction, imbalancePrices.start(), _count(deliveries));
         _weighAll(ledger, deliveries.start());
-        emit MembersSettled(auction, ledger.journal);
+        Journals.log(ledger.journal, ledger.end, MembersSettled.selector, auction);
         vault.settle(ledger.payments, market.spend(auction, ledger.spendings));
     }
 
@@ -203,17 +208,14 @@ contract Settlement is ISettlement, Calendar, EIP712 {
         uint256 cursor = deliveries.start();
         uint256 end = cursor + deliveries.length;
         unchecked {
-            for (; cursor < end; ++count) {
-                if (cursor + FILLS_AT > end) revert MalformedDeliveries(deliveries.length);
-                cursor += _size(cursor);
-            }
+            for (; cursor < end; ++count) cursor += _size(cursor);
         }
         if (cursor != end) revert MalformedDeliveries(deliveries.length);
     }
 
     /// @dev Bytes of the delivery at `cursor`.
     function _size(uint256 cursor) private view returns (uint256) {
-        uint256 evidence = uint8(Packed.word(cursor + EVIDENCE_AT)[0]);
+        uint256 evidence = Packed.byteAt(cursor + EVIDENCE_AT);
         unchecked {
             uint256 energy = ENERGY_BYTES * _slots;
             if (evidence == uint256(Evidence.Meter)) return FILLS_AT + 2 * energy + SIGNATURE_BYTES;
@@ -226,12 +228,14 @@ contract Settlement is ISettlement, Calendar, EIP712 {
     /// @dev Room for what `count` deliveries come to.
     function _open(uint256 auction, uint256 prices, uint256 count) private view returns (Ledger memory ledger) {
         ledger.auction = auction;
+        ledger.domain = _domainSeparatorV4();
         ledger.prices = prices;
         ledger.count = count;
         ledger.buffer = Packed.allocate(_slots);
         ledger.spendings = new bytes(count * SPENDING_BYTES);
         ledger.payments = new bytes(count * PAYMENT_BYTES);
-        ledger.journal = Packed.reserve(count * (SETTLED_BYTES + ENERGY_BYTES * _slots));
+        ledger.journal = Journals.open(count * (SETTLED_BYTES + ENERGY_BYTES * _slots));
+        ledger.end = ledger.journal;
     }
 
     /// @dev Notes what was delivered and what it comes to.
@@ -248,7 +252,7 @@ contract Settlement is ISettlement, Calendar, EIP712 {
         uint256 head = uint256(Packed.word(cursor));
         address member = address(uint160(head >> 96));
         Evidence evidence = Evidence(uint8(head >> 88));
-        (address meter, uint8 source) = registry.meterOf(member);
+        (address meter, uint8 source) = registry.termsOf(member);
         uint256 energy = ENERGY_BYTES * _slots;
         bytes32 position = Packed.hashOf(cursor + ZONE_AT, FILLS_AT - ZONE_AT + energy, ledger.buffer);
         Outcome memory outcome = ledger.outcome;
@@ -295,15 +299,14 @@ contract Settlement is ISettlement, Calendar, EIP712 {
         uint256 readings,
         bool given
     ) private view {
-        bytes memory journal = ledger.journal;
         unchecked {
-            uint256 at = Packed.dataOf(journal) + journal.length;
+            uint256 at = ledger.end;
             uint256 energy = given ? ENERGY_BYTES * _slots : 0;
             Packed.put(at, head << 80);
             Packed.put(at + 22, cash << 128 | uint128(uint256(outcome.imbalance)));
             Packed.put(at + 54, outcome.unmatched << 192 | outcome.bought << 128);
             Packed.copy(at + SETTLED_BYTES, readings, energy);
-            Packed.setLength(journal, journal.length + SETTLED_BYTES + energy);
+            ledger.end = at + SETTLED_BYTES + energy;
         }
     }
 
@@ -339,8 +342,8 @@ contract Settlement is ISettlement, Calendar, EIP712 {
             bytes32 content = keccak256(Packed.slice(readings, end - readings));
             if (!quorum.isFinal(auction, member, content)) revert SubstituteNotFinal(auction, member);
         } else {
-            bytes32 digest = _hashTypedDataV4(
-                keccak256(abi.encode(STATEMENT_TYPEHASH, auction, member, ledger.buffer.hash()))
+            bytes32 digest = MessageHashUtils.toTypedDataHash(
+                ledger.domain, keccak256(abi.encode(STATEMENT_TYPEHASH, auction, member, ledger.buffer.hash()))
             );
             address signer =
                 ECDSA.recover(digest, Packed.byteAt(end + 64), Packed.word(end), Packed.word(end + 32));

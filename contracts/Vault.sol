@@ -83,6 +83,9 @@ contract Vault is IVault, ReentrancyGuard {
         only(_deployer)
     {
         if (market != address(0)) revert AlreadyConnected();
+        bool whole = market_ != address(0) && clearing_ != address(0) && settlement_ != address(0)
+            && quorum_ != address(0);
+        if (!whole) revert NotConnectedCaller(address(0));
         market = market_;
         clearing = clearing_;
         settlement = settlement_;

@@ -50,6 +50,7 @@ interface IOracleQuorum {
     /// @notice Not what was announced.
     error NotAsAnnounced();
     error TooEarly(uint256 from);
+    /// @notice There is a report on this already, or one with the same content fell in a dispute.
     error AlreadyReported(uint256 auction, address subject);
     error NotReported(uint256 auction, address subject);
     /// @notice The dispute window is over, the report was disputed before, or it is final.
@@ -69,7 +70,7 @@ interface IOracleQuorum {
         external;
 
     /// @notice A member disputes a report within the dispute window; its bond is locked in the vault. A report can be
-    /// disputed once.
+    /// disputed once; the owner's time to decide runs from the end of the dispute window.
     function dispute(uint256 auction, address subject) external;
 
     /// @notice The owner decides a dispute in time.
@@ -79,10 +80,10 @@ interface IOracleQuorum {
     function lapse(uint256 auction, address subject) external;
 
     /// @notice The owner names other signers, who take office after the delay.
-    function announceQuorum(address[] calldata signers, uint256 threshold) external;
+    function announceQuorum(address[] calldata signers_, uint256 threshold_) external;
 
     /// @notice Puts the announced signers in office once their time has come; anyone may call.
-    function adoptQuorum(address[] calldata signers, uint256 threshold) external;
+    function adoptQuorum(address[] calldata signers_, uint256 threshold_) external;
 
     /// @notice The report as it is kept, final or not.
     function reportOf(uint256 auction, address subject) external view returns (Report memory);

@@ -126,7 +126,7 @@ interface IRegistry {
     function memberOf(address member) external view returns (Member memory);
 
     /// @notice What settling asks of a member: whose word its readings stand on, and what it injects.
-    function meterOf(address member) external view returns (address meter, uint8 source);
+    function termsOf(address member) external view returns (address meter, uint8 source);
 
     function changeOf(address member) external view returns (Change memory);
 

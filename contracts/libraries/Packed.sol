@@ -77,19 +77,6 @@ library Packed {
         }
     }
 
-    /// @notice No bytes yet, and room for so many, and for a word behind them that a `put` may reach into.
-    function reserve(uint256 size) internal pure returns (bytes memory data) {
-        data = new bytes(size + 32);
-        setLength(data, 0);
-    }
-
-    /// @notice The bytes cut off, or grown into what was reserved for them.
-    function setLength(bytes memory data, uint256 length) internal pure {
-        assembly ("memory-safe") {
-            mstore(data, length)
-        }
-    }
-
     /// @notice Where the bytes start in memory.
     function dataOf(bytes memory data) internal pure returns (uint256 at) {
         assembly ("memory-safe") {

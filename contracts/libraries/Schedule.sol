@@ -14,7 +14,7 @@ pragma solidity 0.8.30;
 /// @param meteringWindow After delivery, the time in which a meter's own statement is waited for
 /// @param substituteWindow After that, the time in which the quorum may stand in for a silent meter
 /// @param disputeWindow After a report of the quorum, the time in which a member may dispute it
-/// @param decisionWindow After a dispute, the time the owner has to decide; then the report stands
+/// @param decisionWindow After that, the time the owner has to decide a dispute; then the report stands
 struct Schedule {
     uint40 genesis;
     uint32 slotSeconds;

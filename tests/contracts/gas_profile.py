@@ -167,7 +167,9 @@ def run_auction(community: Community, shape: Shape, auction: int) -> dict[str, C
         return community.delivery(auction, participant, position, readings)
 
     settled = community.settle(auction, prices, [deliver(p) for p in community.participants])
-    drawn = community.settlement.drawTokens(auction, _entitlements(community, settled), sender=community.owner)
+    drawn = community.settlement.drawTokens(
+        auction, _entitlements(community, settled), sender=community.owner
+    )
     receipts = {"signed": posted, "clear": cleared, "settle": settled, "draw": drawn}
     return {name: _cost([receipt], shape.members) for name, receipt in receipts.items()}
 

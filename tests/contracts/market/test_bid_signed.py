@@ -14,6 +14,7 @@ from tests.contracts.community import FAR_FUTURE, FUNDS, Community, Participant,
 from tests.contracts.market.records import BID, LAST_NONCE, digest, lock_up, record_of
 from tests.contracts.market.signed import outcome
 from tests.contracts.refusals import refusal
+from tests.contracts.vault.conftest import settling
 
 STEPS = [(0, 30_000, -1_000)]
 PACKED = pack_steps([Step(*step) for step in STEPS])
@@ -251,7 +252,7 @@ def test_bad_bid__of_a_debtor__passed_over(
 ) -> None:
     settlement = accounts.impersonate_account(gate.settlement.address)
     gate.chain.provider.set_balance(settlement.address, 10**18)
-    gate.vault.settleCash(consumer.address, 0, 0, -FUNDS * 100 - 1, sender=settlement)
+    gate.vault.settle(*settling([(consumer.address, 0, 0, -FUNDS * 100 - 1)]), sender=settlement)
     assert gate.vault.accountOf(consumer.address).debt == 1
     receipt = gate.bid_signed(0, {consumer.address: [], producer.address: STEPS})
     assert outcome(gate, receipt) == ([producer.address], [(consumer.address, "InDebt")])

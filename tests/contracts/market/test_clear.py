@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from clearwatt.chain import codec
-from tests.contracts.community import Community, Participant
+from tests.contracts.community import ZERO_ADDRESS, Community
 from tests.contracts.day import Day
 from tests.contracts.market.records import POSITION, digest, record_of
 from tests.contracts.refusals import refusal
@@ -45,15 +45,22 @@ def test_clear__second_time__refused(closed_day: Day) -> None:
 
 @pytest.mark.parametrize(
     ("action", "arguments"),
-    [("spend", (bytes(32), bytes(32))), ("draw", (bytes(32),))],
-    ids=["spend", "draw"],
+    [
+        ("accept", (0, bytes(32), b"")),
+        ("acceptChunked", (0, bytes(32))),
+        ("enterPositions", (0, bytes(52))),
+        ("spend", (0, bytes(84))),
+        ("draw", (0, ZERO_ADDRESS, bytes(32))),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_record__advanced_by_stranger__refused(
-    closed_day: Day, producer: Participant, stranger: Any, action: str, arguments: tuple[bytes, ...]
+    closed_day: Day, stranger: Any, action: str, arguments: tuple[Any, ...]
 ) -> None:
     method = getattr(closed_day.market.market, action)
-    answer = refusal(method, 0, producer.address, *arguments, sender=stranger)
-    assert answer == ("NotConnectedCaller", stranger.address)
+    for sender in (stranger, closed_day.market.owner):
+        answer = refusal(method, *arguments, sender=sender)
+        assert answer == ("NotConnectedCaller", sender.address)
 
 
 def test_connect__second_time_or_stranger__refused(market: Community, stranger: Any) -> None:

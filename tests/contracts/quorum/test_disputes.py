@@ -62,7 +62,7 @@ def test_dispute__within_the_window__bond_locked_and_the_owners_time_begins(
     balance, locked = money(market, consumer)
     receipt = market.quorum.dispute(0, PRICES, sender=consumer.account)
     [event] = receipt.decode_logs(market.quorum.ReportDisputed)
-    until = market.chain.blocks.head.timestamp + market.config.schedule.decision_window
+    until = posted_final + market.config.schedule.decision_window
     assert (event.subject, event.member, event.decideBefore) == (PRICES, consumer.address, until)
     assert money(market, consumer) == (balance, locked + market.config.dispute_bond)
     assert (standing(market), market.quorum.reportOf(0, PRICES).finalFrom) == (DISPUTED, until)

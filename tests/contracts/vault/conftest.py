@@ -1,6 +1,6 @@
 """A vault on its own, connected to accounts that stand for the contracts that move money in it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,17 @@ from tests.contracts.community import Community
 
 CURRENCY = 10**8
 """Money units in one unit of currency."""
+
+
+def settling(payments: Sequence[tuple[Any, int, int, int]]) -> tuple[bytes, list[int]]:
+    """The arguments of `Vault.settle`: account, lock, cash and imbalance of each, in money units."""
+    packed = b"".join(
+        bytes.fromhex(str(account)[2:])
+        + cash.to_bytes(16, "big", signed=True)
+        + imbalance.to_bytes(16, "big", signed=True)
+        for account, _, cash, imbalance in payments
+    )
+    return packed, [lock for _, lock, _, _ in payments]
 
 
 @dataclass
@@ -34,7 +45,12 @@ class Till:
         self.vault.seat(account, zone, active, sender=self.registry)
 
     def settle(self, account: Any, lock: int = 0, cash: int = 0, imbalance: int = 0) -> Any:
-        return self.vault.settleCash(account, lock, cash, imbalance, sender=self.settlement)
+        """Settle one account's auction."""
+        return self.settle_all([(account, lock, cash, imbalance)])
+
+    def settle_all(self, payments: Sequence[tuple[Any, int, int, int]]) -> Any:
+        """Settle several accounts in one call: account, lock, cash and imbalance of each."""
+        return self.vault.settle(*settling(payments), sender=self.settlement)
 
     def state(self, account: Any) -> tuple[int, int, int]:
         """Balance, locked and debt."""

@@ -1,23 +1,24 @@
 """Nobody moves money but the contracts that were named, once."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from tests.contracts.refusals import refusal
-from tests.contracts.vault.conftest import Till
+from tests.contracts.vault.conftest import Till, settling
 
-ACTIONS: dict[str, tuple[tuple[Any, ...], set[str]]] = {
-    "seat": ((2, True), {"registry"}),
-    "relock": ((0, 1), {"market", "quorum"}),
-    "tryToReserve": ((0, 1), {"market"}),
-    "adjust": ((0, 1), {"market"}),
-    "unlock": ((0,), {"market", "quorum"}),
-    "forfeit": ((0,), {"market", "quorum"}),
-    "payNetwork": ((), {"clearing"}),
-    "settleCash": ((0, 0, 0), {"settlement"}),
+ACTIONS: dict[str, tuple[Callable[[str], tuple[Any, ...]], set[str]]] = {
+    "seat": (lambda member: (member, 2, True), {"registry"}),
+    "relock": (lambda member: (member, 0, 1), {"market", "quorum"}),
+    "tryToReserve": (lambda member: (member, 0, 1), {"market"}),
+    "adjust": (lambda member: (member, 0, 1), {"market"}),
+    "unlock": (lambda member: (member, 0), {"market", "quorum"}),
+    "forfeit": (lambda member: (member, 0), {"market", "quorum"}),
+    "payNetwork": (lambda member: (0,), {"clearing"}),
+    "settle": (lambda member: settling([(member, 0, 1, -1)]), {"settlement"}),
 }
-"""What is done to an account: further arguments, and who may."""
+"""What is done to an account: the arguments, and who may."""
 
 CALLERS = ("registry", "market", "clearing", "settlement", "quorum", "owner", "member")
 
@@ -25,8 +26,8 @@ CALLERS = ("registry", "market", "clearing", "settlement", "quorum", "owner", "m
 @pytest.mark.parametrize("action", ACTIONS)
 def test_account__touched_by_any_caller__only_by_those_named(till: Till, member: Any, action: str) -> None:
     till.fund(member, 10**8)
-    further, allowed = ACTIONS[action]
-    arguments = (0, *further) if action == "payNetwork" else (member, *further)
+    arguments_for, allowed = ACTIONS[action]
+    arguments = arguments_for(member.address)
     for role in CALLERS:
         caller = member if role == "member" else getattr(till, role)
         answer = refusal(getattr(till.vault, action), *arguments, sender=caller)
@@ -58,9 +59,8 @@ def test_vault__not_connected_yet__takes_deposits_and_moves_nothing(
     vault = owner.deploy(project.Vault, community.testeuro, community.registry)
     community.testeuro.approve(vault, 2**256 - 1, sender=owner)
     vault.deposit(member, 10**6, sender=owner)
-    for action, (further, _) in ACTIONS.items():
-        arguments = (0, *further) if action == "payNetwork" else (member, *further)
-        answer = refusal(getattr(vault, action), *arguments, sender=owner)
+    for action, (arguments_for, _) in ACTIONS.items():
+        answer = refusal(getattr(vault, action), *arguments_for(member.address), sender=owner)
         assert answer == ("NotConnectedCaller", owner.address)
     vault.withdraw(10**8, sender=member)
     assert vault.held() == 0

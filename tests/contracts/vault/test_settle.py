@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.contracts.refusals import refusal
-from tests.contracts.vault.conftest import CURRENCY, Till
+from tests.contracts.vault.conftest import CURRENCY, Till, settling
 
 
 @pytest.fixture
@@ -50,6 +50,67 @@ def test_pay_network__income__out_of_the_clearing_account(funded: Till, communit
     [event] = receipt.decode_logs(funded.vault.NetworkPaid)
     assert (event.networkAccount, event.money) == (network, 77)
     assert (funded.balance(network), funded.vault.clearingAccount()) == (77, -77)
+
+
+# ------------------------------------------------------------------------------------------------ several at once
+
+
+def test_settle__several__as_if_one_after_the_other(
+    funded: Till, member: Any, balancing_party: Any, stranger: Any, chain: Any
+) -> None:
+    funded.fund(stranger, CURRENCY)
+    funded.vault.relock(member, 0, 500, sender=funded.market)
+    funded.vault.relock(balancing_party, 0, 70, sender=funded.market)
+    payments = [
+        (member, 400, -400, -CURRENCY),
+        (balancing_party, 60, 90, -999),
+        (stranger, 0, 310, 2 * CURRENCY),
+        (member, 100, 0, 55),
+        (stranger, 0, 0, -7),
+    ]
+    accounts = (member, balancing_party, stranger)
+    views = []
+    for batches in ([payments], [[payment] for payment in payments]):
+        before = chain.snapshot()
+        for batch in batches:
+            funded.settle_all(batch)
+        claims = [funded.vault.claimOf(account) for account in accounts]
+        states = [funded.state(account) for account in accounts]
+        views.append((states, claims, funded.vault.clearingAccount()))
+        assert_conserved(funded, *accounts)
+        chain.restore(before)
+    assert views[0] == views[1]
+    assert views[0][2] == 400 - 90 - 310
+    assert any(views[0][1])
+
+
+def test_settle__one_pays_what_the_next_is_owed__paid_within_the_call(
+    till: Till, member: Any, balancing_party: Any, stranger: Any
+) -> None:
+    till.fund(member, CURRENCY)
+    receipt = till.settle_all([(member, 0, 0, -900), (stranger, 0, 0, 900)])
+    assert receipt.decode_logs(till.vault.LeftUnpaid) == []
+    assert till.state(stranger) == (900, 0, 0)
+    assert till.state(balancing_party) == (0, 0, 0)
+    assert_conserved(till, member, balancing_party, stranger)
+
+
+def test_settle__nobody__nothing_moves(funded: Till, member: Any, balancing_party: Any) -> None:
+    funded.settle_all([])
+    assert funded.balance(member) == funded.balance(balancing_party) == CURRENCY
+    assert funded.vault.clearingAccount() == 0
+
+
+@pytest.mark.parametrize(
+    ("lock", "cash"), [(1, 0), (0, -CURRENCY - 1), (0, 1 << 80)], ids=["lock", "cash", "too much"]
+)
+def test_settle__booking_that_cannot_be__refused_for_everybody(
+    funded: Till, member: Any, balancing_party: Any, lock: int, cash: int
+) -> None:
+    for account in (member, balancing_party):
+        arguments = settling([(account, lock, cash, 0)])
+        answer = refusal(funded.vault.settle, *arguments, sender=funded.settlement)
+        assert answer == ("BookingImpossible", account.address)
 
 
 # ------------------------------------------------------------------------------------------------ debt

@@ -17,6 +17,8 @@ import {World} from "./World.sol";
 /// @title Handler
 /// @notice All that the fuzzer can do in a market, and what must hold after whatever it did: I1 to I10 of docs/invariants.md.
 contract Handler is MoneyActions, OfficeActions, SealActions, ClearActions, SettleActions {
+    mapping(uint256 auction => bool) private _ended;
+
     constructor(uint256 revealWindow, uint256 ring) World(revealWindow, ring) {}
 
     // ---------------------------------------------------------------- after every call
@@ -83,6 +85,11 @@ contract Handler is MoneyActions, OfficeActions, SealActions, ClearActions, Sett
 
     // ---------------------------------------------------------------- the end of all auctions
 
+    /// @notice Somebody brings to their end the auctions whose last deadline has passed.
+    function catchUp() external now_ {
+        for (uint256 i; i < auctions.length; ++i) if (clock >= _deemedFrom(auctions[i])) _end(auctions[i]);
+    }
+
     /// @notice [I5] Whatever the state, time and anybody's calls alone free every record and every lock, bring the clearing
     /// account to 0 and leave nothing that its owner can't take out, but for what it owes.
     function windUp() external {
@@ -102,6 +109,8 @@ contract Handler is MoneyActions, OfficeActions, SealActions, ClearActions, Sett
     }
 
     function _end(uint256 auction) private {
+        if (_ended[auction]) return;
+        _ended[auction] = true;
         for (uint256 i; i < members.length; ++i) {
             if (!_record(auction, members[i]).at(Stage.Sealed, auction / RING)) continue;
             _attempt(true, STRANGER, address(market), abi.encodeCall(IMarket.forfeit, (auction, members[i])));

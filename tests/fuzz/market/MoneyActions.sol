@@ -6,7 +6,7 @@ import {World} from "./World.sol";
 
 /// @notice Paying in, paying out, and what the balancing party owes.
 abstract contract MoneyActions is World {
-    uint256 private constant MOST_TOKENS = 2e8;
+    uint256 private constant MOST_TOKENS = 5e7;
 
     function deposit(uint256 who, uint256 tokens) external now_ {
         tokens %= MOST_TOKENS;

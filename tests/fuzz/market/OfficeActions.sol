@@ -36,7 +36,7 @@ abstract contract OfficeActions is BidActions {
 
     /// @dev Mostly bidding goes on.
     function pause(uint256 who, uint256 whether) external now_ {
-        bool paused = whether % 8 == 0;
+        bool paused = whether % 16 == 0;
         address sender = who % 3 == 0 ? _anybody(who) : OWNER;
         bytes memory data = abi.encodeCall(IMarket.setPaused, (paused));
         if (_attempt(sender == OWNER, sender, address(market), data)) pausedNow = paused;
@@ -56,6 +56,7 @@ abstract contract OfficeActions is BidActions {
     function announceChange(uint256 who, uint256 whom, uint256 what) external now_ {
         address member = _anybody(whom);
         address sender = who % 4 == 0 ? _member(who) : OWNER;
+        if (registry.changeOf(member).from != 0 && who % 16 != 1) return; // else it would hardly ever come to pass
         uint16 zone = uint16(what % (ZONES + 1));
         bool allowed = sender == OWNER && member != STRANGER && zone < ZONES;
         address meter = _newKey(_nextMeter++);

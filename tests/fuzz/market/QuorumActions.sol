@@ -118,14 +118,18 @@ abstract contract QuorumActions is World {
 
     // ---------------------------------------------------------------- disputes
 
-    /// @dev Imbalance prices or a member's reading.
-    function _subject(uint256 seed) private view returns (address) {
-        return seed % 2 == 0 ? address(0) : _member(seed / 2);
+    /// @dev Imbalance prices or a member's reading, one that is reported if there is any.
+    function _subject(uint256 auction, uint256 seed) private view returns (address subject) {
+        subject = seed % 2 == 0 ? address(0) : _member(seed / 2);
+        for (uint256 i; i < members.length; ++i) {
+            if (quorum.reportOf(auction, subject).standing == Standing.Posted) break;
+            subject = members[(seed / 2 + i) % members.length];
+        }
     }
 
     function dispute(uint256 which, uint256 what, uint256 who) external now_ {
         uint256 auction = _pastAuction(which);
-        address subject = _subject(what);
+        address subject = _subject(auction, what);
         address member = _anybody(who);
         Report memory report = quorum.reportOf(auction, subject);
         bool allowed = report.standing == Standing.Posted && clock < report.finalFrom
@@ -171,6 +175,7 @@ abstract contract QuorumActions is World {
 
     function announceQuorum(uint256 who) external now_ {
         address sender = who % 4 == 0 ? _member(who) : OWNER;
+        if (announcedTerm != 0 && who % 32 != 1) return; // else it would hardly ever come to pass
         bytes memory data = abi.encodeCall(IOracleQuorum.announceQuorum, (oracles(term + 1), THRESHOLD));
         if (!_attempt(sender == OWNER, sender, address(quorum), data)) return;
         announcedTerm = term + 1;

@@ -61,17 +61,20 @@ abstract contract SealActions is BidActions {
         return keccak256(abi.encode(block.chainid, address(market), auction, member, salt, keccak256(steps)));
     }
 
-    /// @notice Opens a sealed bid; one in eight times it is another bundle than was sealed.
+    /// @notice Opens the sealed bids there are; here and there another bundle than was sealed is tried.
     function open(uint256 who, uint256 which, uint256 seed) external now_ {
         uint256 auction = _current() + 1;
         if (which % 16 == 0) --auction;
-        address member = _member(who);
-        bytes memory steps = sealedSteps[auction][member];
-        bool honest = seed % 8 != 0;
-        if (!honest) steps = abi.encodePacked(uint8(0), int24(1), int32(7777));
-        bytes memory data = abi.encodeCall(IMarket.open, (auction, member, saltOf[auction][member], steps));
-        bool allowed = honest && _canOpen(auction, member, steps);
-        if (_attempt(allowed, STRANGER, address(market), data)) _take(auction, member, steps);
+        for (uint256 i; i < members.length; ++i) {
+            bool asSealed = (seed >> (8 * i)) % 8 != 0;
+            address member = members[i];
+            if (i != who % members.length && !_record(auction, member).at(Stage.Sealed, auction / RING)) continue;
+            bytes memory steps =
+                asSealed ? sealedSteps[auction][member] : abi.encodePacked(uint8(0), int24(1), int32(7777));
+            bytes memory data = abi.encodeCall(IMarket.open, (auction, member, saltOf[auction][member], steps));
+            bool allowed = asSealed && _canOpen(auction, member, steps);
+            if (_attempt(allowed, STRANGER, address(market), data)) _take(auction, member, steps);
+        }
     }
 
     /// @dev Opening asks for money and for a sound bundle, but for nothing that may have happened since the sealing.

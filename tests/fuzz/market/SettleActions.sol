@@ -50,9 +50,9 @@ abstract contract SettleActions is QuorumActions {
         uint256 count;
         for (uint256 i; i < members.length; ++i) {
             seed = uint256(keccak256(abi.encode(seed)));
-            if (!parts[auction][members[i]].taken || whom >> i & 1 == 0) continue;
+            if (!parts[auction][members[i]].taken || (whom % 2 == 0 && whom >> i & 2 == 0)) continue;
             // settled already, or not entered yet: once in a while somebody tries all the same
-            if (!_isOpenPosition(auction, members[i]) && seed % 8 != 0) continue;
+            if (!_isOpenPosition(auction, members[i]) && seed % 64 != 0) continue;
             list[count++] = _delivery(auction, members[i], seed / 8);
         }
         assembly ("memory-safe") {
@@ -72,7 +72,7 @@ abstract contract SettleActions is QuorumActions {
         bool substituted = _isFinal(auction, member, substitute);
         if (clock >= _deemedFrom(auction) && seed % 4 == 0) {
             d.evidence = Evidence.Deemed;
-        } else if (substitute.length != 0 && seed % 4 < 3) {
+        } else if (substitute.length != 0 && (substituted ? seed % 4 < 3 : seed % 32 == 1)) {
             d.evidence = Evidence.Substitute;
             d.valid = d.valid && substituted;
             d.readings = _unpack(substitute);
@@ -106,9 +106,9 @@ abstract contract SettleActions is QuorumActions {
 
     /// @dev As contracted, near it, or anything.
     function _reading(int256 contracted, uint256 seed) internal pure returns (int256) {
-        if (seed % 3 == 0) return contracted;
-        if (seed % 3 == 1) return contracted + int256(seed / 3 % 64) * 1000 - 32_000;
-        return int256(seed / 3 % 64) * 100_000 - 3_200_000;
+        if (seed % 4 == 0) return contracted;
+        if (seed % 4 < 3) return contracted + int256(seed / 4 % 64) * 1000 - 32_000;
+        return int256(seed / 4 % 64) * 30_000 - 960_000;
     }
 
     /// @dev What the readings mean for energy: an account of it beside the contract's.
@@ -147,21 +147,30 @@ abstract contract SettleActions is QuorumActions {
 
     // ---------------------------------------------------------------- energy tokens
 
-    function drawTokens(uint256 which, uint256 who) external now_ {
+    /// @notice Draws the tokens of some members at once; one claim that is wrong or drawn already makes the call fail.
+    function drawTokens(uint256 which, uint256 whom) external now_ {
         uint256 auction = _pastAuction(which);
-        Past storage past = pasts[auction];
-        address member = _member(who);
-        Part storage part = parts[auction][member];
-        uint256 wh = part.unmatched;
-        if (who / 8 % 8 == 0) ++wh;
-        bool held = part.taken && part.settled && !part.drawn && _record(auction, member).at(Stage.Spent, auction / RING);
-        bool allowed = held && past.settled == past.live && wh == part.unmatched;
-        Entitlement[] memory list = new Entitlement[](1);
-        list[0] = Entitlement(member, part.source, uint64(wh), part.bought);
+        bool allowed = pasts[auction].settled == market.auctionOf(auction).liveBids;
+        Entitlement[] memory list = new Entitlement[](members.length);
+        uint256 count;
+        for (uint256 i; i < members.length; ++i) {
+            Part storage part = parts[auction][members[i]];
+            bool held = part.taken && part.settled && !part.drawn
+                && _record(auction, members[i]).at(Stage.Spent, auction / RING);
+            bool wrong = (whom >> (8 * i)) % 32 == 1;
+            if ((whom >> (8 * i)) % 4 == 0 || (!held && !wrong)) continue;
+            if (!held || wrong) allowed = false;
+            list[count++] = Entitlement(members[i], part.source, part.unmatched + (wrong ? 1 : 0), part.bought);
+        }
+        assembly ("memory-safe") {
+            mstore(list, count)
+        }
         bytes memory data = abi.encodeCall(ISettlement.drawTokens, (auction, list));
         if (!_attempt(allowed, STRANGER, address(settlement), data)) return;
-        part.drawn = true;
-        _note(auction, member);
+        for (uint256 i; i < count; ++i) {
+            parts[auction][list[i].member].drawn = true;
+            _note(auction, list[i].member);
+        }
     }
 
     function moveTokens(uint256 which, uint256 who, uint256 share) external now_ {
