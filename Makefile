@@ -4,6 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 PEERS_READY := .venv-peers/.ready
+AUDIT_READY := .venv-audit/.ready
 LOCKED := requirements/lock.txt package.json package-lock.json
 UV := uv==0.9.9
 
@@ -37,6 +38,18 @@ fuzz: $(READY) ## long fuzz runs: the rules on chain against their Python twin, 
 	CLEARWATT_FUZZ_SEEDS=100 $(BIN)/pytest tests/contracts/equilibrium
 	$(BIN)/forge test
 
+.PHONY: audit
+audit: $(READY) $(AUDIT_READY) ## put the contracts to Slither
+	$(BIN)/python tools/audit.py
+
+.PHONY: coverage
+coverage: $(READY) ## how much of the contracts the tests come through, by statement and branch
+	$(BIN)/python tools/contract_coverage.py --fail-under 95
+
+.PHONY: mutants
+mutants: $(READY) ## break the rules one at a time: do the tests notice?
+	$(BIN)/python tools/mutants.py
+
 .PHONY: lint
 lint: $(READY) ## check style and formatting
 	$(BIN)/ruff check
@@ -59,7 +72,7 @@ lock: ## resolve pyproject.toml and package.json anew
 
 .PHONY: clean
 clean: ## remove everything that was made
-	rm -rf .venv .venv-peers .venv-lock node_modules .build .cache .pytest_cache .ruff_cache .hypothesis out run
+	rm -rf .venv .venv-peers .venv-audit .venv-lock node_modules .build .cache .pytest_cache .ruff_cache .hypothesis out run
 
 # A recipe that fails leaves no stamp, so the next `make` tries again.
 $(READY): pyproject.toml $(LOCKED) tools/setup.py tools/solc.cjs
@@ -68,4 +81,9 @@ $(READY): pyproject.toml $(LOCKED) tools/setup.py tools/solc.cjs
 $(PEERS_READY): benchmarks/peers/requirements.txt $(READY)
 	$(BIN)/python -m venv .venv-peers
 	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+$(AUDIT_READY): requirements/audit.txt $(READY)
+	$(BIN)/python -m venv .venv-audit
+	.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	@touch $@

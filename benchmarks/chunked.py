@@ -25,7 +25,8 @@ sys.path.insert(0, str(ROOT))  # the measuring code is shared with the tests
 
 from clearwatt.bids import Bid, Step, pack_steps  # noqa: E402
 from clearwatt.chain import codec  # noqa: E402
-from clearwatt.chain.chunked import COST, ChunkedClearing, plan, state_words  # noqa: E402
+from clearwatt.chain.capacity import fill_gas  # noqa: E402
+from clearwatt.chain.chunked import ChunkedClearing, plan, state_words  # noqa: E402
 from clearwatt.chain.market import MarketClient  # noqa: E402
 from clearwatt.chain.node import connect  # noqa: E402
 from clearwatt.chain.sender import Receipt, Sender  # noqa: E402
@@ -131,7 +132,7 @@ def measure(shape: Shape, progress: Console) -> None:
     progress.print(f"done in {time.perf_counter() - started:.1f} s")
     check(community, positions(problem, check_claim(problem, claim)))
     words = state_words(problem, claim)
-    check_costs(made.chunks, words, shape, [entry for entry in meter.sent if entry[0] == "fill"])
+    check_costs(made.chunks, words, [entry for entry in meter.sent if entry[0] == "fill"])
     print_table(shape, words, meter.sent)
 
 
@@ -142,12 +143,12 @@ def check(community: Community, expected: dict[str, Any]) -> None:
         assert (record & 7, record >> 75) == (POSITION, digest(codec.pack_position(position)))
 
 
-def check_costs(chunks: tuple[bytes, ...], words: int, shape: Shape, fills: list[Any]) -> None:
+def check_costs(chunks: tuple[bytes, ...], words: int, fills: list[Any]) -> None:
     """No chunk costs more than its plan says."""
     for chunk, (_, _, receipt) in zip(chunks, fills, strict=True):
         bids = codec.unpack_bids(chunk)
         steps = sum(len(bid.steps) for bid in bids)
-        assert receipt.gas_used <= COST.fill(words, shape.slots, len(bids), steps)
+        assert receipt.gas_used <= fill_gas(words, len(bids), steps)
 
 
 def rows(

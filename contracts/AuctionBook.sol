@@ -82,6 +82,8 @@ abstract contract AuctionBook is IMarket, Calendar {
     }
 
     /// @inheritdoc IMarket
+    /// @dev The vault is the community's own and calls nobody.
+    // slither-disable-next-line reentrancy-no-eth,reentrancy-events
     function release(uint256 auction, address[] calldata members) external {
         if (!isVoid(auction)) revert NotVoid(auction);
         uint256 place = _place(auction);
@@ -93,6 +95,7 @@ abstract contract AuctionBook is IMarket, Calendar {
             if (!record.at(Stage.Bid, round)) continue;
             _records[place][member] = record.advance(Stage.Spent, 0);
             emit BidReleased(auction, member);
+            // slither-disable-next-line calls-loop
             vault.unlock(member, record.lock());
             ++released;
         }

@@ -63,7 +63,12 @@ abstract contract Bidding is AuctionBook, EIP712 {
 
     // ---------------------------------------------------------------- open bids
 
+    // Below, records and counts are written after calls to the vault, which says where a bid comes from and whether its
+    // member can stand for it. The vault is the community's own and calls nobody; members' contracts are asked for their
+    // signature by a static call only.
+
     /// @inheritdoc IMarket
+    // slither-disable-next-line reentrancy-no-eth
     function bid(uint256 auction, bytes calldata steps) external {
         _requireBidding(auction, false);
         Placing memory placing = _begin(auction, steps.length);
@@ -72,6 +77,7 @@ abstract contract Bidding is AuctionBook, EIP712 {
     }
 
     /// @inheritdoc IMarket
+    // slither-disable-next-line reentrancy-no-eth
     function bidSigned(uint256 auction, bytes calldata bids) external {
         _requireBidding(auction, false);
         Placing memory placing = _begin(auction, bids.length);
@@ -113,6 +119,7 @@ abstract contract Bidding is AuctionBook, EIP712 {
                 ? _placeBundle(placing, member, nonce, steps, count)
                 : WrongSignature.selector;
         }
+        // slither-disable-next-line reentrancy-events
         if (refusal != 0) emit BidRefused(placing.auction, member, refusal);
     }
 
@@ -154,6 +161,7 @@ abstract contract Bidding is AuctionBook, EIP712 {
     /// nothing and says why not.
     /// @param steps Where in calldata the `count` steps start
     /// @return refusal The selector of the error that stands against it; 0 = it is placed
+    // slither-disable-next-line reentrancy-no-eth,reentrancy-events
     function _placeBundle(Placing memory placing, address member, uint256 nonce, uint256 steps, uint256 count)
         private
         returns (bytes4 refusal)
@@ -175,6 +183,7 @@ abstract contract Bidding is AuctionBook, EIP712 {
             return RecordInUse.selector;
         }
         uint256 zone;
+        // slither-disable-next-line calls-loop
         if (inPerson) zone = vault.relock(member, previous, lock);
         else (refusal, zone) = _tryToReserve(member, previous, lock);
         if (refusal != 0) return refusal;
@@ -330,11 +339,14 @@ abstract contract Bidding is AuctionBook, EIP712 {
             RecordsLib.pack(Stage.Sealed, _round(auction), _sealDeposit, nonce, commitment);
         _noteReleased(record, auction, member);
         emit BidSealed(auction, member, commitment);
+        // from which zone the bid comes is asked when it is opened
+        // slither-disable-next-line unused-return
         vault.relock(member, previous, _sealDeposit);
     }
 
     /// @inheritdoc IMarket
     /// @dev Asks for no seat and passes over pausing: who sealed in time may open, whatever has happened since.
+    // slither-disable-next-line reentrancy-no-eth
     function open(uint256 auction, address member, bytes32 salt, bytes calldata steps) external {
         if (block.timestamp < gateClosure(auction) || block.timestamp >= clearingStart(auction)) {
             revert NotRevealTime(auction, gateClosure(auction), clearingStart(auction));

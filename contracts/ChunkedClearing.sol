@@ -41,10 +41,9 @@ contract ChunkedClearing is Clearing, IChunkedClearing {
     uint256 public constant MAX_CHUNK_BUNDLES = 1024;
     uint256 public constant MAX_CHUNKS = 256;
 
-    uint256 private constant TRADER_BYTES = 20;
-    uint256 private constant HEAD_BYTES = 24;
-    uint256 private constant ENTRY_BYTES = 52;
     uint256 private constant PROGRESS_WORDS = 3;
+    // Slither does not see it used in a slice
+    // slither-disable-next-line unused-state
     uint256 private constant PROGRESS_BYTES = 96;
 
     uint256 private immutable _ringSize;
@@ -198,6 +197,7 @@ contract ChunkedClearing is Clearing, IChunkedClearing {
             (address trader, uint256 zone, uint256 size) = _head(cursor);
             if (trader <= progress.previous) revert E5_TradersNotAscending(trader);
             bytes32 digest = _hashOf(cursor + TRADER_BYTES, size - TRADER_BYTES);
+            // slither-disable-next-line calls-loop
             if (!market.recordOf(auction, trader).matches(Stage.Bid, round, digest)) revert E5_BidNotRecorded(trader);
             _enter(entries, count, trader, _position(book, fills, trader, zone, cursor, size));
             progress.previous = trader;

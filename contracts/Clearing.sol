@@ -13,9 +13,9 @@ import {StepsLib} from "./libraries/Steps.sol";
 /// price is a function of the bids alone, and nobody, this market's operator included, can move it by a tick.
 /// @custom:halt Nobody can: there is no owner and no pause. An auction nobody clears in time is void.
 contract Clearing is IClearing {
-    uint256 private constant TRADER_BYTES = 20;
+    uint256 internal constant TRADER_BYTES = 20;
     uint256 private constant HEAD_BYTES = 4;
-    uint256 private constant ENTRY_BYTES = 52;
+    uint256 internal constant ENTRY_BYTES = 52;
 
     IRegistry public immutable registry;
     IVault public immutable vault;
@@ -37,12 +37,14 @@ contract Clearing is IClearing {
     }
 
     /// @inheritdoc IClearing
+    /// @dev The market says first whether these are its bids; it is the community's own and calls nobody.
     function clear(uint256 auction, bytes calldata prices, bytes calldata marginals, bytes calldata bids) external {
         Book memory book = Equilibrium.open(prices, marginals, _zones, _slots, _minPrice, _maxPrice);
         bytes memory entries = _listBids(bids);
         market.accept(auction, keccak256(prices), entries);
         _fillAll(book, bids, entries);
         uint256 income = Equilibrium.close(book, registry.grid());
+        // slither-disable-next-line reentrancy-events
         emit Cleared(auction, msg.sender, income, prices, marginals);
         market.enterPositions(auction, entries);
         vault.payNetwork(income);

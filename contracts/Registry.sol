@@ -128,7 +128,7 @@ contract Registry is IRegistry, DelayedOwnable {
     /// @inheritdoc IRegistry
     function adopt(address member) external {
         Change memory change = _changes[member];
-        if (change.from == 0) revert NothingAnnounced(member);
+        if (change.meter == address(0)) revert NothingAnnounced(member);
         if (block.timestamp < change.from) revert TooEarly(change.from);
         delete _changes[member];
         bool active = _members[member].active;

@@ -252,6 +252,7 @@ contract Settlement is ISettlement, Calendar, EIP712 {
         uint256 head = uint256(Packed.word(cursor));
         address member = address(uint160(head >> 96));
         Evidence evidence = Evidence(uint8(head >> 88));
+        // slither-disable-next-line calls-loop
         (address meter, uint8 source) = registry.termsOf(member);
         uint256 energy = ENERGY_BYTES * _slots;
         bytes32 position = Packed.hashOf(cursor + ZONE_AT, FILLS_AT - ZONE_AT + energy, ledger.buffer);
@@ -340,6 +341,7 @@ contract Settlement is ISettlement, Calendar, EIP712 {
             _requireTime(Evidence.Deemed, deemedFrom(auction));
         } else if (evidence == Evidence.Substitute) {
             bytes32 content = keccak256(Packed.slice(readings, end - readings));
+            // slither-disable-next-line calls-loop
             if (!quorum.isFinal(auction, member, content)) revert SubstituteNotFinal(auction, member);
         } else {
             bytes32 digest = MessageHashUtils.toTypedDataHash(

@@ -83,9 +83,8 @@ contract Vault is IVault, ReentrancyGuard {
         only(_deployer)
     {
         if (market != address(0)) revert AlreadyConnected();
-        bool whole = market_ != address(0) && clearing_ != address(0) && settlement_ != address(0)
-            && quorum_ != address(0);
-        if (!whole) revert NotConnectedCaller(address(0));
+        if (market_ == address(0) || clearing_ == address(0)) revert NotConnectedCaller(address(0));
+        if (settlement_ == address(0) || quorum_ == address(0)) revert NotConnectedCaller(address(0));
         market = market_;
         clearing = clearing_;
         settlement = settlement_;
@@ -102,7 +101,7 @@ contract Vault is IVault, ReentrancyGuard {
         token.safeTransferFrom(msg.sender, address(this), due);
         // what arrived counts, not what was sent: a token may take a fee on the way
         money = _moneyDown(Math.min(due, token.balanceOf(address(this)) - before));
-        if (money == 0) revert AmountTooSmall();
+        if (money < 1) revert AmountTooSmall();
         if (_held + money > MAX_HELD) revert VaultFull(MAX_HELD - _held);
         _held += money.toUint128();
         Books memory b = _load(account);
@@ -149,7 +148,7 @@ contract Vault is IVault, ReentrancyGuard {
     /// @inheritdoc IVault
     function relock(address account, uint256 previous, uint256 next) external onlyLockers returns (uint256 zone) {
         Books memory b = _load(account);
-        if (b.seat & SEATED == 0) revert NotAMember(account);
+        if (b.seat < SEATED) revert NotAMember(account);
         if (b.debt != 0) revert InDebt(account, b.debt);
         return _adjust(account, b, previous, next);
     }
@@ -237,7 +236,8 @@ contract Vault is IVault, ReentrancyGuard {
 
     /// @inheritdoc IVault
     /// @dev Contract cash a member owes never exceeds its lock, so it is always there; imbalance may not be. What all of
-    /// them share, the balancing party's account and the clearing account, is written once.
+    /// them share, the balancing party's account and the clearing account, is written once. Settlement logs every payment.
+    // slither-disable-next-line events-maths
     function settle(bytes calldata payments, uint256[] calldata locks) external only(settlement) {
         Books memory party = _load(balancingParty);
         int256 clearing_ = _clearingAccount;
@@ -285,9 +285,10 @@ contract Vault is IVault, ReentrancyGuard {
             uint256 paid = Math.min(money, _free(b));
             b.balance -= paid;
             party.balance += paid;
-            if (paid == money) return;
-            b.debt += money - paid;
-            emit LeftUnpaid(account, -int256(money - paid));
+            if (paid < money) {
+                b.debt += money - paid;
+                emit LeftUnpaid(account, -int256(money - paid));
+            }
         }
     }
 
@@ -297,19 +298,19 @@ contract Vault is IVault, ReentrancyGuard {
             uint256 paid = Math.min(money, _free(party));
             party.balance -= paid;
             b.balance += paid;
-            if (paid == money) return;
-            _claims[account] += money - paid;
-            emit LeftUnpaid(account, int256(money - paid));
+            if (paid < money) {
+                _claims[account] += money - paid;
+                emit LeftUnpaid(account, int256(money - paid));
+            }
         }
     }
 
     function _repay(address account, Books memory b, Books memory party) private {
         uint256 paid = Math.min(b.debt, _free(b));
-        if (paid == 0) return;
         b.debt -= paid;
         b.balance -= paid;
         party.balance += paid;
-        emit DebtRepaid(account, paid);
+        if (paid > 0) emit DebtRepaid(account, paid);
     }
 
     /// @inheritdoc IVault
@@ -317,7 +318,7 @@ contract Vault is IVault, ReentrancyGuard {
         uint256 claim = _claims[account];
         Books memory party = _load(balancingParty);
         money = Math.min(claim, _free(party));
-        if (money == 0) return 0;
+        if (money < 1) return 0;
         _claims[account] = claim - money;
         party.balance -= money;
         _store(balancingParty, party);
@@ -371,7 +372,7 @@ contract Vault is IVault, ReentrancyGuard {
     /// @inheritdoc IVault
     function available(address account) external view returns (uint256) {
         Books memory b = _load(account);
-        return b.debt == 0 ? _free(b) : 0;
+        return b.debt > 0 ? 0 : _free(b);
     }
 
     /// @inheritdoc IVault

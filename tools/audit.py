@@ -14,10 +14,13 @@ is excepted everywhere is below, with the reason.
 """
 
 import argparse
+import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = ROOT / ".venv" / "bin"
@@ -28,50 +31,49 @@ EXCEPTED = {
     "timestamp": "the calendar is the market: gates and deadlines are minutes apart, a block's time is seconds off",
     "uninitialized-local": "a local variable starts at zero by the language; storage pointers are another detector's",
 }
-# Slither's exit code says nothing about these two.
-NOT_ANALYSED = "ERROR:"
-EXCEPTS_NOTHING = "Unused slither-disable"
+NOT_ANALYSED = "ERROR:"  # Slither's exit code says nothing about it
+EXCEPTS_NOTHING = "unused-ignore-directive"
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the findings there as well")
-    arguments = parser.parse_args()
+    parser.parse_args()
     if not SLITHER.exists():
         print("audit: Slither is not installed here; `make audit` does it.", file=sys.stderr)
         return 1
-    code, lines = run_slither(arguments.json)
-    print("\n".join(lines))
-    if code == 0 and not any(flaw in line for line in lines for flaw in (NOT_ANALYSED, EXCEPTS_NOTHING)):
-        print("audit: nothing found")
-        return 0
-    print("audit: see above. Excepted everywhere: " + ", ".join(EXCEPTED), file=sys.stderr)
-    return 1
+    flaws = run_slither()
+    print("\n\n".join(flaws) or "audit: nothing found")
+    print("audit: excepted everywhere: " + ", ".join(EXCEPTED), file=sys.stderr)
+    return 1 if flaws else 0
 
 
-def run_slither(findings: Path | None) -> tuple[int, list[str]]:
-    """Slither's exit code over the contracts as forge compiles them, and what it printed."""
-    command = [SLITHER, ".", "--exclude", ",".join(EXCEPTED), "--warn-unused-ignores"]
-    if findings:
-        findings.unlink(missing_ok=True)  # Slither would refuse to overwrite it
-        command += ["--json", findings.resolve()]
-    path = f"{BIN}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-    done = subprocess.run(
-        command,
-        cwd=ROOT,
-        env=os.environ | {"PATH": path},
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        check=False,
-    )
-    # The libraries carry exceptions of their own, for parts that we don't use.
-    lines = done.stdout.splitlines()
-    return done.returncode, [
-        line for line in lines if EXCEPTS_NOTHING not in line or "node_modules" not in line
-    ]
+def run_slither() -> list[str]:
+    """What is wrong with the contracts as forge compiles them, in Slither's words."""
+    with tempfile.TemporaryDirectory() as folder:
+        findings = Path(folder) / "findings.json"
+        command = [SLITHER, ".", "--exclude", ",".join(EXCEPTED), "--warn-unused-ignores", "--json", findings]
+        path = f"{BIN}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+        environment = os.environ | {"PATH": path}
+        done = subprocess.run(command, cwd=ROOT, env=environment, text=True, capture_output=True, check=False)
+        output = done.stdout + done.stderr
+        if not findings.exists():
+            return [f"Slither did not come to an end:\n{output}"]
+        document = json.loads(findings.read_text())
+    unread = [line for line in output.splitlines() if NOT_ANALYSED in line]
+    if not document["success"]:
+        unread.append(f"Slither failed: {document['error']}")
+    return unread + [flaw for found in document["results"].get("detectors", []) if (flaw := flaw_of(found))]
+
+
+def flaw_of(found: dict[str, Any]) -> str | None:
+    """A finding in words; None if it is about exceptions in libraries, for parts of them that we don't use."""
+    if found["check"] != EXCEPTS_NOTHING:
+        return f"{found['check']}: {found['description']}"
+    ours = [entry for entry in found["unused_ignores"] if "node_modules" not in entry["file"]]
+    places = [f"{entry['file']}:{entry['line']} ({', '.join(entry['unused_detectors'])})" for entry in ours]
+    return f"{EXCEPTS_NOTHING}: {', '.join(places)}" if ours else None
 
 
 if __name__ == "__main__":

@@ -151,7 +151,7 @@ interface IMarket is IEquilibriumErrors, IBundleErrors {
     function draw(uint256 auction, address member, bytes32 claimHash) external;
 
     /// @notice The registry's owner stops new bids at once, or lets them in again. Everything else goes on.
-    function setPaused(bool paused) external;
+    function setPaused(bool paused_) external;
 
     function paused() external view returns (bool);
 

@@ -26,7 +26,7 @@ interface IVault {
     event ClaimPaid(address indexed account, uint256 money);
     /// @notice What stood behind a sealed bid or a dispute went to the balancing party.
     event Forfeited(address indexed account, uint256 money);
-    event Connected(address market, address clearing, address settlement, address quorum);
+    event Connected(address indexed market, address indexed clearing, address indexed settlement, address quorum);
 
     error NotConnectedCaller(address caller);
     error AlreadyConnected();

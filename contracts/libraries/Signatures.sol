@@ -21,6 +21,8 @@ library Signatures {
         unchecked {
             if (to - from == KEY_BYTES) {
                 (bytes32 r, bytes32 s, uint8 v) = (Packed.word(from), Packed.word(from + 32), Packed.byteAt(from + 64));
+                // the third says what about the error; that there is one is enough here
+                // slither-disable-next-line unused-return
                 (address signer, ECDSA.RecoverError problem,) = ECDSA.tryRecover(digest, v, r, s);
                 if (signer == account && problem == ECDSA.RecoverError.NoError) return true;
             }

@@ -332,6 +332,12 @@ class Community:
         packed = b"".join(deliveries)
         return self.settlement.settle(auction, imbalance, packed, sender=sender or self.owner)
 
+    def settlements(self, receipt: Any) -> list[codec.Settled]:
+        """Who was settled in this transaction, as logged."""
+        slots = self.config.schedule.slots
+        logs = receipt.decode_logs(self.settlement.MembersSettled)
+        return [one for log in logs for one in codec.unpack_settlements(bytes(log.settlements), slots)]
+
     # ------------------------------------------------------------ money
 
     def accounts(self) -> set[str]:

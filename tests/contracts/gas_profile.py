@@ -193,8 +193,7 @@ def bid_in_person(community: Community, shape: Shape, auction: int) -> Cost:
 
 
 def _entitlements(community: Community, settled: Any) -> list[tuple[Any, ...]]:
-    events = settled.decode_logs(community.settlement.MemberSettled)
-    return [(event.member, event.source, event.unmatched, event.bought) for event in events]
+    return [(one.member, one.source, one.unmatched, one.bought) for one in community.settlements(settled)]
 
 
 def _cost(receipts: Iterable[Any], members: int) -> Cost:

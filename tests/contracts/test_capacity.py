@@ -6,8 +6,11 @@ from typing import Any
 
 import pytest
 
-from clearwatt.chain.capacity import Auctions
+from clearwatt.chain.capacity import Auctions, fill_gas
+from clearwatt.chain.chunked import state_words
+from tests.contracts.chunked.session import Session
 from tests.contracts.community import Community, deploy_community, key_of
+from tests.contracts.day import Day
 
 Bundle = list[tuple[int, int, int]]
 ABI_BYTES = 4 + 8 * 32
@@ -53,10 +56,34 @@ def test_clearing__any_bids__gas_and_calldata_within_the_bound(
 ) -> None:
     community = crowd(project, chain, accounts, members, slots)
     auctions, steps = Auctions(community.config.grid.zones, slots), members * slots * each
-    community.open_gate(0)
-    community.bid_signed(0, {p.address: bundle(slots, each) for p in community.participants})
-    assert len(community.bids) == members
-    community.close_gate(0)
+    await_clearing(community, bundle(slots, each))
     *_, receipt = community.clear(0)
     assert receipt.gas_used <= auctions.gas(members, steps)
     assert len(bytes(receipt.transaction.data)) <= auctions.calldata(members, steps) + ABI_BYTES
+
+
+def await_clearing(community: Community, bundle: Bundle) -> None:
+    """Everybody's bid is this bundle, and the gate is closed."""
+    community.open_gate(0)
+    community.bid_signed(0, {p.address: bundle for p in community.participants})
+    assert len(community.bids) == len(community.participants)
+    community.close_gate(0)
+
+
+@pytest.mark.parametrize(("slots", "members", "each"), [(1, 1, 1), (4, 20, 2), (4, 2, 60), (96, 3, 2)])
+@pytest.mark.parametrize("bundle", [varied, at_one_price])
+def test_chunk__any_bids__gas_within_the_bound(
+    project: Any,
+    chain: Any,
+    accounts: Any,
+    slots: int,
+    members: int,
+    each: int,
+    bundle: Callable[[int, int], Bundle],
+) -> None:
+    community = crowd(project, chain, accounts, members, slots)
+    await_clearing(community, bundle(slots, each))
+    day = Day(community, 0, *community.solve(0))
+    session = Session(day, accounts[9]).begin().fill_all(members)
+    words = state_words(day.problem, day.claim)
+    assert session.receipts[-1].gas_used <= fill_gas(words, members, members * slots * each)

@@ -14,4 +14,4 @@ def test_vectors__verdicts__every_rule_and_enough_accepted() -> None:
     verdicts = Counter(columns["verdict"])
     assert verdicts.keys() >= {"E1", "E2", "E3", "E4", "E6", "E7", "S4"}
     assert verdicts[vectors.ACCEPTED] >= vectors.AUCTIONS
-    assert len(set(columns["income"])) > vectors.AUCTIONS // 4
+    assert len(set(columns["income"])) >= 10

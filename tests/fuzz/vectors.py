@@ -1,9 +1,9 @@
-"""Random auctions with honest and falsified claims, and the Python twin's verdict on each, for forge to put to the contract.
+"""Random auctions with claims, honest and falsified, and the twin's verdict on each, for forge to put on chain.
 
     python -m tests.fuzz.vectors
 
-writes `vectors.json` beside this file; `test_vectors.py` fails where the file is not what this makes. Auctions and claims
-stand in columns, since forge reads a column at once: claim i is about auction `auction[i]`.
+writes `vectors.json` beside this file; `test_vectors.py` fails where the file is not what this makes. Auctions and
+claims stand in columns, since forge reads a column at once: claim i is about auction `auction[i]`.
 """
 
 import json

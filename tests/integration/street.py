@@ -169,6 +169,16 @@ class Street:
         )
         return list(contract.events[name].get_logs(from_block=self.deployment.first_block))
 
+    def settlements(self, auction: int) -> list[codec.Settled]:
+        """Who was settled, in the order in which it happened."""
+        logged = [event["args"] for event in self.events("MembersSettled")]
+        return [
+            one
+            for args in logged
+            if args["auction"] == auction
+            for one in codec.unpack_settlements(args["settlements"], SLOTS)
+        ]
+
     # ------------------------------------------------------------ the oracle
 
     def oracle(

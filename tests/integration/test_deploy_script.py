@@ -55,7 +55,7 @@ def test_deploy__example__file_says_all_that_is_needed_to_find_and_check_the_mar
         assert document["contracts"][name].keys() == {"address", "arguments", "transaction", "block", "abi"}
         assert f"{name} at {deployed.address}" in done.stdout
     rules = MarketClient(web3, deployment).rules
-    assert (rules.schedule.slots, rules.ring_size, rules.grid.zones) == (4, 48, 4)
+    assert (rules.schedule.slots, rules.ring_size, rules.grid.zones) == (4, 76, 4)
 
 
 MISTAKES = {

@@ -29,12 +29,10 @@ CURVE_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 
 def settlements(street: Street, auction: int = 0) -> dict[str, Evidence]:
     """On what evidence each member of the street was settled; each once at most."""
-    events = [
-        event["args"] for event in street.events("MemberSettled") if event["args"]["auction"] == auction
-    ]
-    assert len({event["member"] for event in events}) == len(events)
+    settled = street.settlements(auction)
+    assert len({one.member for one in settled}) == len(settled)
     names = {person.address: name for name, person in street.people.items()}
-    return {names[event["member"]]: Evidence(event["evidence"]) for event in events}
+    return {names[one.member]: one.evidence for one in settled}
 
 
 def assert_said_nothing_unforeseen(street: Street, name: str = "oracle.log") -> None:
@@ -450,7 +448,8 @@ def test_cycle__auction_beyond_one_transaction__cleared_in_chunks_and_settled(
     street.close_gate(0)
     oracle = inside(street)
     until_idle(oracle)
-    assert street.view(0).in_chunks
+    assert len(street.view(0).chunks) == 1
+    assert street.view(0).unentered == []
     assert "positions of 1 chunks entered" in caplog.text
     street.end_delivery(0)
     street.report(0)

@@ -1,6 +1,6 @@
-"""What one transaction can clear.
+"""What one transaction can clear, whole auctions and chunks of them.
 
-The gas is a bound from above, with room: `tests/contracts/test_capacity.py` fails if a clearing exceeds it.
+The gas is a bound from above, with room: `tests/contracts/test_capacity.py` fails if a clearing or a chunk exceeds it.
 """
 
 from typing import NamedTuple
@@ -18,6 +18,8 @@ BASE_GAS = 80_000
 GAS_PER_CELL = 7_500
 GAS_PER_BID = 10_000
 GAS_PER_STEP = 1_000
+GAS_PER_WORD = 1_200
+"""Of a chunk's working memory: as calldata, loaded, saved and hashed."""
 
 PRICE_BYTES = 3
 
@@ -49,3 +51,8 @@ class Auctions(NamedTuple):
         gas = (MAX_GAS - self.gas(0, 0)) // (GAS_PER_BID + GAS_PER_STEP * max_steps)
         room = (MAX_CALLDATA - self.calldata(0, 0)) // (HEAD_BYTES + STEP_BYTES * max_steps)
         return max(min(gas, room, 2**16 - 1), 1)
+
+
+def fill_gas(words: int, bids: int, steps: int) -> int:
+    """Gas that a chunk of so many bids takes at most, its working memory being so many words."""
+    return BASE_GAS + GAS_PER_WORD * words + GAS_PER_BID * bids + GAS_PER_STEP * steps

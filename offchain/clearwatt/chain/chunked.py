@@ -14,10 +14,10 @@ from web3.contract.contract import ContractFunction
 
 from clearwatt.bids import STEP_BYTES, Bid
 from clearwatt.chain import codec
-from clearwatt.chain.capacity import MAX_CALLDATA, MAX_GAS
+from clearwatt.chain.capacity import MAX_CALLDATA, MAX_GAS, fill_gas
 from clearwatt.chain.events import EventReader
-from clearwatt.chain.market import MarketClient
-from clearwatt.chain.node import Refused, checksum, latest, node_errors
+from clearwatt.chain.market import AuctionView, MarketClient
+from clearwatt.chain.node import Refused, checksum, node_errors
 from clearwatt.chain.sender import Sender
 from clearwatt.clearing.auction import Auction, Claim
 from clearwatt.clearing.equilibrium import check_claim
@@ -35,30 +35,6 @@ ARGUMENT_BYTES = 4 + 16 * WORD
 """Selector, heads, lengths and padding of any call here, at most."""
 
 ENTRY_BYTES = 52
-BID_STAGE, STAGE_MASK, ROUND_SHIFT, ROUND_MASK = 2, 7, 3, 2**20 - 1
-"""Of a record; see `contracts/libraries/Records.sol`."""
-
-
-@dataclass(frozen=True)
-class Cost:
-    """Gas of one `fill`, a bound from above with room; `benchmarks/chunked.py` fails if a fill exceeds it.
-
-    base: of the transaction and its session. word: of the working memory, as calldata, loaded, saved and hashed.
-    bid: of one bundle's head, record and position. slot: of its fills in one slot. step: of one step.
-    """
-
-    base: int = 120_000
-    word: int = 1_200
-    bid: int = 8_500
-    slot: int = 10
-    step: int = 700
-
-    def fill(self, words: int, slots: int, bids: int, steps: int) -> int:
-        """Gas to walk these bids with so many words of working memory, in auctions of so many slots."""
-        return self.base + self.word * words + (self.bid + self.slot * slots) * bids + self.step * steps
-
-
-COST = Cost()
 
 
 @dataclass(frozen=True)
@@ -93,14 +69,14 @@ def state_words(auction: Auction, claim: Claim) -> int:
     return PROGRESS_WORDS + auction.grid.zones * auction.slots + len(claim.marginals)
 
 
-def plan(auction: Auction, claim: Claim, limits: Limits = Limits(), cost: Cost = COST) -> Plan:
+def plan(auction: Auction, claim: Claim, limits: Limits = Limits()) -> Plan:
     """Split an auction into as few chunks as its bids' order allows.
 
     Raises RuleBroken if the claim is not the auction's result, UserError if no chunk could hold some bid, or the
     working memory alone is too large.
     """
     position = positions(auction, check_claim(auction, claim))
-    chunks = list(_split(auction, state_words(auction, claim), limits, cost))
+    chunks = list(_split(auction, state_words(auction, claim), limits))
     entries = tuple(b"".join(_entry(bid, position[bid.member]) for bid in chunk) for chunk in chunks)
     packed = Plan(
         codec.pack_prices(claim.prices),
@@ -116,14 +92,14 @@ def _entry(bid: Bid, position: Position) -> bytes:
     return bytes.fromhex(bid.member[2:]) + bytes(keccak(codec.pack_position(position)))
 
 
-def _split(auction: Auction, words: int, limits: Limits, cost: Cost) -> Iterator[list[Bid]]:
+def _split(auction: Auction, words: int, limits: Limits) -> Iterator[list[Bid]]:
     """Chunks filled one after the other, each as far as the limits let it."""
     room = limits.calldata - ARGUMENT_BYTES - WORD * words
     chunk: list[Bid] = []
     steps = 0
 
     def fits(bids: int, steps: int) -> bool:
-        within_gas = cost.fill(words, auction.slots, bids, steps) <= limits.gas
+        within_gas = fill_gas(words, bids, steps) <= limits.gas
         return within_gas and bids <= MAX_BUNDLES and codec.HEAD_BYTES * bids + STEP_BYTES * steps <= room
 
     for bid in sorted(auction.bids, key=lambda bid: int(bid.member, 16)):
@@ -199,41 +175,31 @@ class ChunkedClearing:
 
     # ------------------------------------------------------------ entering
 
-    def enter(self, number: int, first_block: int | None = None) -> int:
+    def enter(self, number: int) -> int:
         """Enter the positions of an auction that was cleared in chunks, by whomever. Returns the chunks entered now:
         0 if all were, or the auction was not cleared in chunks.
 
-        first_block: events before it are not read; by default those since the deployment are.
         Raises Refused, NodeError.
         """
-        first = self._client.deployment.first_block if first_block is None else first_block
-        hashes, entries = self._accepted(number, first)
+        auction, enter = self._auction(number), self._contract.functions.enter
+        hashes, waiting = list(auction.chunks), auction.unentered
+        entries = self._entries(number) if waiting else {}
         entered = 0
-        for index, chunk in enumerate(entries):
-            if self._waits(number, chunk):
-                self._sender.send(self._contract.functions.enter(number, hashes, index, chunk))
+        for chunk in waiting:
+            if chunk in self._auction(number).unentered:  # nobody was faster
+                self._sender.send(enter(number, hashes, chunk, entries[hashes[chunk]]))
                 entered += 1
         return entered
 
-    def _accepted(self, number: int, first_block: int) -> tuple[list[bytes], list[bytes]]:
-        """Hashes and entries of the accepted chunks; a solver may have filled others in between."""
-        filled: dict[bytes, bytes] = {}
-        for event in self._reader.read(first_block, latest(self._client.web3).number):
-            if event["args"]["auction"] != number:
-                continue
-            if event["event"] == "ChunkFilled":
-                filled[bytes(keccak(event["args"]["entries"]))] = event["args"]["entries"]
-            elif event["event"] == "ClearingClosed":
-                hashes = [bytes(chunk) for chunk in event["args"]["chunks"]]
-                return hashes, [filled[chunk] for chunk in hashes]
-        return [], []
+    def _auction(self, number: int) -> AuctionView:
+        return self._client.view().auctions.get(number) or AuctionView(number)
 
-    def _waits(self, number: int, entries: bytes) -> bool:
-        """Whether the chunk is still to be entered. It is entered whole, so any of its records tells."""
-        if not entries:
-            return False
-        member = checksum("0x" + entries[:20].hex())
-        with node_errors(self._client.errors):
-            record = self._client.market.functions.recordOf(number, member).call()
-        round_ = number // self._client.rules.ring_size
-        return record & STAGE_MASK == BID_STAGE and record >> ROUND_SHIFT & ROUND_MASK == round_
+    def _entries(self, number: int) -> dict[bytes, bytes]:
+        """Every chunk's entries by their hash, whoever filled it and whatever became of it."""
+        first, last = self._client.deployment.first_block, self._client.view().reference.number
+        filled = (
+            event["args"] for event in self._reader.read(first, last) if event["event"] == "ChunkFilled"
+        )
+        return {
+            bytes(keccak(args["entries"])): args["entries"] for args in filled if args["auction"] == number
+        }

@@ -1,4 +1,5 @@
-"""The byte layouts the contracts read: prices, marginal volumes, bids, positions, readings and deliveries.
+"""The byte layouts the contracts read and log: prices, marginal volumes, bids, positions, readings, deliveries and what
+settling them came to.
 
 Everything is packed big-endian and back to back; `contracts/interfaces/` states each layout. Nothing here
 needs a node.
@@ -12,12 +13,15 @@ from eth_abi import encode
 from eth_utils import keccak, to_checksum_address
 
 from clearwatt.bids import STEP_BYTES, Bid, pack_steps, unpack_steps
+from clearwatt.chain.typed_data import Evidence
 from clearwatt.clearing.auction import Marginal
 from clearwatt.clearing.positions import Position
 
 MARGINAL_BYTES = 16
 POSITION_HEAD_BYTES = 18
 HEAD_BYTES = 24
+SETTLED_BYTES = 70
+READING_BYTES = 4
 
 
 class CodecError(ValueError):
@@ -179,13 +183,13 @@ def unpack_position(data: bytes) -> Position:
 
 def pack_readings(readings: Iterable[int]) -> bytes:
     """Net energy per slot, Wh, int32 each."""
-    return _signed(readings, 4)
+    return _signed(readings, READING_BYTES)
 
 
 def unpack_readings(data: bytes) -> tuple[int, ...]:
     """The inverse of `pack_readings`. Raises CodecError if the size does not fit."""
-    if len(data) % 4:
-        raise CodecError(f"{len(data)} bytes are not a whole number of 4-byte readings")
+    if len(data) % READING_BYTES:
+        raise CodecError(f"{len(data)} bytes are not a whole number of {READING_BYTES}-byte readings")
     return tuple(np.frombuffer(data, dtype=">i4").tolist())
 
 
@@ -197,3 +201,59 @@ def pack_delivery(
     position, readings: packed; no readings where they are deemed, and a signature only of a meter.
     """
     return bytes.fromhex(member[2:]) + evidence.to_bytes(1, "big") + position + readings + signature
+
+
+class Settled(NamedTuple):
+    """One member's settled auction.
+
+    source: what the member injects, as `deployment.SOURCES` numbers it. cash, imbalance: for contracts and for
+    deviating from them, money units, positive = received. unmatched: Wh injected beyond what was sold. bought: Wh its
+    position bought. readings: net Wh per slot; none where they are deemed.
+    """
+
+    member: str
+    evidence: Evidence
+    source: int
+    cash: int
+    imbalance: int
+    unmatched: int
+    bought: int
+    readings: tuple[int, ...]
+
+
+def unpack_settlements(data: bytes, slots: int) -> tuple[Settled, ...]:
+    """What `ISettlement.MembersSettled` says of an auction of so many slots, in the order of the bytes.
+
+    Raises CodecError if they end within a member's, or name an evidence that there is not.
+    """
+    settlements = []
+    at = 0
+    while at < len(data):
+        evidence = _evidence(data, at)
+        size = SETTLED_BYTES + (0 if evidence is Evidence.DEEMED else READING_BYTES * slots)
+        if at + size > len(data):
+            raise CodecError(f"the settlements end within the one at byte {at}")
+        settlements.append(_unpack_settled(data[at : at + size], evidence))
+        at += size
+    return tuple(settlements)
+
+
+def _evidence(data: bytes, at: int) -> Evidence:
+    value = int.from_bytes(data[at + 20 : at + 21], "big")
+    try:
+        return Evidence(value)
+    except ValueError:
+        raise CodecError(f"the settlement at byte {at} is on evidence {value}, which there is not") from None
+
+
+def _unpack_settled(entry: bytes, evidence: Evidence) -> Settled:
+    return Settled(
+        member=to_checksum_address(entry[:20]),
+        evidence=evidence,
+        source=entry[21],
+        cash=int.from_bytes(entry[22:38], "big", signed=True),
+        imbalance=int.from_bytes(entry[38:54], "big", signed=True),
+        unmatched=int.from_bytes(entry[54:62], "big"),
+        bought=int.from_bytes(entry[62:SETTLED_BYTES], "big"),
+        readings=unpack_readings(entry[SETTLED_BYTES:]),
+    )

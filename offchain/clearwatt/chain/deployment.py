@@ -30,6 +30,7 @@ CONTRACTS = (
     "Settlement",
 )
 LEAST_DEFAULT_STEPS = 8
+MOST_RECORDS = 2**16 - 1
 SOURCES = {"none": 0, "solar": 1, "wind": 2, "other_renewable": 3}
 
 
@@ -72,7 +73,16 @@ class Schedule:
     @property
     def least_ring(self) -> int:
         """Records a member needs: auctions that share one must not take bids at the same time."""
-        return max(-(-self.horizon // (self.slots * self.slot_seconds)), 1)
+        return self._ring_of(self.horizon)
+
+    @property
+    def ample_ring(self) -> int:
+        """Records with which no member is ever kept from bidding, however silent its meter: when one comes round again,
+        the auction that used it can be settled. As many auctions as one lives, if a market can have that many."""
+        return min(self._ring_of(self.life), MOST_RECORDS)
+
+    def _ring_of(self, seconds: int) -> int:
+        return max(-(-seconds // (self.slots * self.slot_seconds)), 1)
 
     def delivery_start(self, auction: int) -> int:
         """Start of the auction's first delivery slot."""
@@ -115,7 +125,7 @@ class Schedule:
 class MarketConfig:
     """Everything a market is deployed with.
 
-    min_price, max_price, imbalance_margin: ticks. ring_size: records per member; 0 = twice what the horizon needs.
+    min_price, max_price, imbalance_margin: ticks. ring_size: records per member; 0 = as many auctions as one lives.
     owner admits members; signers and threshold are the oracle quorum's.
     min_quantity: least of a step, Wh. max_steps: in one bundle; 0 = two per slot, at least 8.
     max_members: with a bid in one auction; 0 = as many as one transaction clears, whatever they bid.
@@ -147,7 +157,7 @@ class MarketConfig:
     def __post_init__(self) -> None:
         self._fill_in("max_steps", max(2 * self.schedule.slots, LEAST_DEFAULT_STEPS))
         self._fill_in("max_members", self.auctions.most_members(self.max_steps))
-        self._fill_in("ring_size", 2 * self.schedule.least_ring)
+        self._fill_in("ring_size", self.schedule.ample_ring)
         self._fill_in("owner_delay", self.schedule.life)
 
     def _fill_in(self, name: str, value: int) -> None:

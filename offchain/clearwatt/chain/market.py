@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from eth_utils import keccak
 from web3 import Web3
 from web3.contract.contract import Contract, ContractFunction
 from web3.types import EventData
@@ -26,6 +27,9 @@ WATCHED = ("Registry", "Market", "ChunkedClearing", "OracleQuorum", "Settlement"
 PRICES = "0x" + 40 * "0"
 """The subject of a report on imbalance prices."""
 
+NO_ENTRIES = keccak(b"")
+"""Hash of a chunk without bundles, which leaves nothing to enter."""
+
 
 @dataclass(frozen=True)
 class MarketRules:
@@ -38,19 +42,6 @@ class MarketRules:
     ring_size: int
     balancing_party: str
     network_account: str
-
-
-@dataclass(frozen=True)
-class Settled:
-    """One member's settled auction, as `ISettlement.MemberSettled`; money units and Wh."""
-
-    evidence: int
-    cash: int
-    imbalance: int
-    readings: tuple[int, ...]
-    source: int
-    unmatched: int
-    bought: int
 
 
 @dataclass
@@ -74,8 +65,8 @@ class AuctionView:
     bids: live bids by member (checksum address). sealed: members with a sealed bid that is not opened yet.
     refused: by member, why its last signed bid was not placed (an error's selector).
     solver, income, prices, marginals: None until cleared; the last two packed as they were sent.
-    in_chunks: whether it was cleared in chunks. entered: whether somebody has looked since and found all positions in
-    their members' records, which no event tells.
+    chunks: hashes of the accepted chunks' entries, none if it was cleared in one transaction. entered: numbers of those
+    whose positions are in their members' records.
     imbalance: packed imbalance prices, None until posted; by_quorum: whose they are.
     substitutes: packed readings that the quorum reported, by member. reports: of the quorum, by subject.
     overturned: imbalance prices that fell in a dispute. drawn: members whose tokens are minted.
@@ -90,14 +81,14 @@ class AuctionView:
     income: int | None = None
     prices: bytes | None = None
     marginals: bytes | None = None
-    in_chunks: bool = False
-    entered: bool = False
+    chunks: tuple[bytes, ...] = ()
+    entered: set[int] = field(default_factory=set)
     imbalance: bytes | None = None
     by_quorum: bool = False
     substitutes: dict[str, bytes] = field(default_factory=dict)
     reports: dict[str, Report] = field(default_factory=dict)
     overturned: set[bytes] = field(default_factory=set)
-    settled: dict[str, Settled] = field(default_factory=dict)
+    settled: dict[str, codec.Settled] = field(default_factory=dict)
     drawn: set[str] = field(default_factory=set)
 
     def problem(self, rules: MarketRules) -> Auction:
@@ -128,15 +119,26 @@ class AuctionView:
         """Members with a position that is not settled yet."""
         return [member for member in self.bids if member not in self.settled]
 
+    @property
+    def unentered(self) -> list[int]:
+        """Chunks whose positions are still to be entered."""
+        return [
+            number
+            for number, entries in enumerate(self.chunks)
+            if entries != NO_ENTRIES and number not in self.entered
+        ]
+
 
 @dataclass
 class MarketView:
     """Everything the events up to `reference` say.
 
-    meters: the address each member's meter signs with. auctions: by number, those with any event.
+    slots: of each auction. meters: the address each member's meter signs with. auctions: by number, those with any
+    event.
     """
 
     reference: Reference
+    slots: int
     meters: dict[str, str] = field(default_factory=dict)
     sources: dict[str, int] = field(default_factory=dict)
     zones: dict[str, int] = field(default_factory=dict)
@@ -188,7 +190,7 @@ class MarketClient:
         """The market at the newest block. Reads only what is new, unless the chain has changed its past."""
         reference = latest(self.web3)
         if self._view is None or not self._still_there(self._view.reference, reference):
-            self._view = MarketView(reference)
+            self._view = MarketView(reference, self.rules.schedule.slots)
             first = self.deployment.first_block
         else:
             first = self._view.reference.number + 1
@@ -278,13 +280,13 @@ def apply(view: MarketView, event: EventData) -> None:
         case name, _ if name in PASSED_OVER:
             pass
         case name, {"auction": number, **args}:
-            apply_to_auction(view.auctions.setdefault(number, AuctionView(number)), name, args)
+            apply_to_auction(view.auctions.setdefault(number, AuctionView(number)), name, args, view.slots)
         case name, _:
             raise _unknown(name)
 
 
-def apply_to_auction(auction: AuctionView, name: str, args: Any) -> None:
-    """Enter one event of one auction. Raises UserError for an event this version knows nothing of."""
+def apply_to_auction(auction: AuctionView, name: str, args: Any, slots: int) -> None:
+    """Enter one event of one auction of so many slots. Raises UserError for an event this version knows nothing of."""
     match name:
         case "BidsPlaced":
             for bid in codec.unpack_bids(args["bids"]):
@@ -308,7 +310,9 @@ def apply_to_auction(auction: AuctionView, name: str, args: Any) -> None:
             auction.prices = args["prices"]
             auction.marginals = args["marginals"]
         case "ClearingClosed":
-            auction.in_chunks = True
+            auction.chunks = tuple(args["chunks"])
+        case "PositionsEntered":
+            auction.entered.add(args["chunk"])
         case "ReportPosted" | "ReportDisputed" | "DisputeDecided" | "DisputeLapsed":
             apply_to_report(auction, name, args)
         case "ImbalancePricesPosted":
@@ -316,8 +320,9 @@ def apply_to_auction(auction: AuctionView, name: str, args: Any) -> None:
             auction.by_quorum = args["byQuorum"]
         case "SubstitutePosted":
             auction.substitutes[args["member"]] = args["readings"]
-        case "MemberSettled":
-            auction.settled[args["member"]] = _settled(args)
+        case "MembersSettled":
+            settlements = codec.unpack_settlements(args["settlements"], slots)
+            auction.settled |= {settled.member: settled for settled in settlements}
         case "TokensDrawn":
             auction.drawn.add(args["member"])
         case _:
@@ -350,15 +355,3 @@ def _overturn(auction: AuctionView, subject: str) -> None:
 
 def _unknown(name: str) -> UserError:
     return UserError(f"the market speaks of {name}, which this version of clearwatt does not know")
-
-
-def _settled(args: Any) -> Settled:
-    return Settled(
-        args["evidence"],
-        args["cash"],
-        args["imbalance"],
-        codec.unpack_readings(args["readings"]),
-        args["source"],
-        args["unmatched"],
-        args["bought"],
-    )

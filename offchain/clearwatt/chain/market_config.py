@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 from eth_utils import is_address, to_checksum_address
 
-from clearwatt.chain.deployment import MarketConfig, Schedule
+from clearwatt.chain.deployment import MOST_RECORDS, MarketConfig, Schedule
 from clearwatt.clearing.files import grid_from_json
 from clearwatt.documents import FileError, array_at, integer_at, object_at, shown
 from clearwatt.units import INT24_MAX, INT24_MIN, MONEY_PER_CURRENCY
@@ -167,7 +167,7 @@ def _owner_delay(top: Mapping[str, Any], schedule: Schedule) -> int:
 
 
 def _ring_size(top: Mapping[str, Any], schedule: Schedule) -> int:
-    size = integer_at(top.get("ring_size", 2 * schedule.least_ring), "ring_size", 1, 2**16 - 1)
+    size = integer_at(top.get("ring_size", schedule.ample_ring), "ring_size", 1, MOST_RECORDS)
     if size < schedule.least_ring:
         raise FileError(
             f"ring_size {size} is too small: bids are taken {schedule.horizon} s ahead, "

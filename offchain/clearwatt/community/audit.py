@@ -10,7 +10,7 @@ from functools import cached_property
 
 from web3.types import EventData
 
-from clearwatt.chain.codec import unpack_bids
+from clearwatt.chain.codec import unpack_bids, unpack_settlements
 from clearwatt.chain.deployment import SOURCES
 from clearwatt.chain.events import EventReader
 from clearwatt.chain.market import AuctionView, MarketClient, MarketView
@@ -28,7 +28,7 @@ GAS_KINDS: dict[str, GasKind] = {
     "ClearingBegun": "clear",
     "ChunkFilled": "clear",
     "ImbalancePricesPosted": "imbalance",
-    "MemberSettled": "settle",
+    "MembersSettled": "settle",
     "TokensDrawn": "tokens",
 }
 NOBODY = "0x" + "0" * 40
@@ -148,12 +148,18 @@ class Audit:
         match kind:
             case "bid":
                 served = [bid.member for event in events for bid in unpack_bids(event["args"]["bids"])]
+            case "settle":
+                served = [member for event in events for member in self._settled_by(event)]
             case "clear" | "imbalance":
                 served = list(bids)
             case _:
                 served = [event["args"]["member"] for event in events]
         steps = sum(len(bids[member].steps) for member in served if member in bids)
         return GasUse(kind, receipt["gasUsed"], steps, len(served), auction)
+
+    def _settled_by(self, event: EventData) -> list[str]:
+        settlements = unpack_settlements(event["args"]["settlements"], self.view.slots)
+        return [settled.member for settled in settlements]
 
     # ------------------------------------------------------------ checks
 

@@ -238,7 +238,6 @@ class Oracle:
             case EnterPositions():
                 entered = ChunkedClearing(self._client, self._sender).enter(auction.number)
                 log.info("positions of %d chunks entered", entered)
-                auction.entered = True
             case PostImbalance():
                 statements = self._statements(view, auction)
                 self._send("imbalance prices posted", self._imbalance(auction, statements))

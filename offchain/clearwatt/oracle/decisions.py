@@ -109,8 +109,9 @@ def decide(
         return Decision(number, f"{len(unopened)} sealed bids were not opened", Forfeit(number, unopened))
     if not view.bids:
         return Decision(number, "nobody bids in it", finished=True)
-    if view.in_chunks and view.unsettled and not view.entered:
-        return Decision(number, "cleared in chunks, positions to enter", EnterPositions(number))
+    if view.unentered:
+        reason = f"cleared in chunks, positions of {len(view.unentered)} to enter"
+        return Decision(number, reason, EnterPositions(number))
     if now < schedule.delivery_end(number):
         return Decision(number, f"cleared, delivery ends in {schedule.delivery_end(number) - now} s")
     if view.imbalance_final_from is None:

@@ -9,7 +9,8 @@ from eth_account import Account
 from web3.contract.contract import ContractFunction
 
 from clearwatt.chain import codec
-from clearwatt.chain.chunked import COST, ChunkedClearing, Limits, Plan, plan, state_words
+from clearwatt.chain.capacity import fill_gas
+from clearwatt.chain.chunked import ChunkedClearing, Limits, Plan, plan, state_words
 from clearwatt.chain.market import MarketClient
 from clearwatt.chain.node import NodeError, Refused, connect
 from clearwatt.chain.sender import Receipt, Sender
@@ -49,7 +50,7 @@ def plan_of_day(closed_day: Day) -> Plan:
     """A chunk for every bid."""
     words = state_words(closed_day.problem, closed_day.claim)
     most = max(len(bid.steps) for bid in closed_day.problem.bids)
-    limits = Limits(gas=COST.fill(words, closed_day.problem.slots, 1, most))
+    limits = Limits(gas=fill_gas(words, 1, most))
     made = plan(closed_day.problem, closed_day.claim, limits)
     assert 2 + len(made.chunks) == CALLS_BEFORE_CLOSE + 1
     return made
@@ -129,4 +130,4 @@ def test_fill__gas__within_what_the_plan_reckons_with(session: Session) -> None:
     session.begin().fill_all(1)
     bids, (_, *fills) = ordered(problem.bids), session.receipts
     for bid, receipt in zip(bids, fills, strict=True):
-        assert receipt.gas_used <= COST.fill(state_words(problem, claim), problem.slots, 1, len(bid.steps))
+        assert receipt.gas_used <= fill_gas(state_words(problem, claim), 1, len(bid.steps))

@@ -67,3 +67,11 @@ def test_connect__second_time_or_stranger__refused(market: Community, stranger: 
     connect = market.market.connect
     assert refusal(connect, stranger, stranger, sender=market.owner) == ("AlreadyConnected",)
     assert refusal(connect, stranger, stranger, sender=stranger) == ("NotConnectedCaller", stranger.address)
+
+
+def test_connect__nobody_named__refused(project: Any, market: Community, stranger: Any) -> None:
+    another = market.owner.deploy(project.Market, market.registry, market.vault)
+    for named in [(ZERO_ADDRESS, stranger), (stranger, ZERO_ADDRESS)]:
+        answer = refusal(another.connect, *named, sender=market.owner)
+        assert answer == ("NotConnectedCaller", ZERO_ADDRESS)
+    assert refusal(another.connect, stranger, stranger, sender=market.owner) is None

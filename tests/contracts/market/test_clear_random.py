@@ -57,7 +57,7 @@ def test_clear__random_auctions__chain_and_twin_agree(
     market = deploy(grid=grid, slots=2, ring_size=ROUNDS, min_price=-10, max_price=15)
     for number in range(6):
         market.admit(accounts[3 + number], zone=number % grid.zones)
-    market.travel(market.config.schedule.opening(ROUNDS))
+    market.open_gate(ROUNDS - 1)
     place_random_bids(market, rng)
     for auction in range(ROUNDS):
         market.close_gate(auction)

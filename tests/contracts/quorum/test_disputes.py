@@ -55,14 +55,15 @@ def post_again(day: Day, prices: bytes) -> Refusal | None:
 # ------------------------------------------------------------------------------------------ disputing
 
 
-def test_dispute__within_the_window__bond_locked_and_the_owners_time_begins(
+def test_dispute__within_the_window__bond_locked_and_the_owner_may_decide_until_its_time_is_over(
     reported: tuple[Day, bytes], consumer: Participant
 ) -> None:
     market, prices = reported[0].market, reported[1]
     balance, locked = money(market, consumer)
+    # the owner's time follows the dispute window, however early the dispute came
+    until = market.quorum.reportOf(0, PRICES).finalFrom + market.config.schedule.decision_window
     receipt = market.quorum.dispute(0, PRICES, sender=consumer.account)
     [event] = receipt.decode_logs(market.quorum.ReportDisputed)
-    until = posted_final + market.config.schedule.decision_window
     assert (event.subject, event.member, event.decideBefore) == (PRICES, consumer.address, until)
     assert money(market, consumer) == (balance, locked + market.config.dispute_bond)
     assert (standing(market), market.quorum.reportOf(0, PRICES).finalFrom) == (DISPUTED, until)

@@ -174,6 +174,14 @@ def test_post__not_through_settlement__refused(market: Community, stranger: Any)
     assert refusal(quorum.postSubstitute, 0, FIRST, b"", b"", sender=stranger) == not_connected
 
 
+def test_connect__nobody__refused_and_open_to_the_deployer_still(
+    project: Any, market: Community, owner: Any
+) -> None:
+    quorum = owner.deploy(project.OracleQuorum, market.registry, market.vault, [FIRST], 1)
+    assert refusal(quorum.connect, NOBODY, sender=owner) == ("NotConnectedCaller", NOBODY)
+    assert refusal(quorum.connect, owner, sender=owner) is None
+
+
 def test_connect__second_time_or_stranger__refused(market: Community, stranger: Any) -> None:
     connect = market.quorum.connect
     assert refusal(connect, stranger, sender=market.owner) == ("AlreadyConnected",)

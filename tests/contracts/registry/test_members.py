@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from clearwatt.chain.deployment import SOURCES, pack_grid
 from tests.contracts.community import ZERO_ADDRESS, Community, Participant
 from tests.contracts.refusals import Refusal, refusal
 
@@ -25,6 +26,16 @@ def test_admit__owner__member_known_counted_seated_and_logged(market: Community,
     assert (member.meter, member.zone, member.source, member.active) == (METER, 3, 2, True)
     assert market.registry.activeMembers() == before + 1
     assert seat_of(market, stranger) == SEATED + 3
+
+
+def test_terms__of_a_member_suspended_or_a_stranger__meter_and_source(
+    market: Community, producer: Participant, stranger: Any
+) -> None:
+    terms = market.registry.termsOf
+    assert tuple(terms(producer.address)) == (producer.meter.address, SOURCES["solar"])
+    market.registry.suspend(producer.address, sender=market.owner)
+    assert tuple(terms(producer.address)) == (producer.meter.address, SOURCES["solar"])
+    assert tuple(terms(stranger)) == (ZERO_ADDRESS, SOURCES["none"])
 
 
 @pytest.mark.parametrize(
@@ -115,6 +126,15 @@ def test_connect__second_time_or_stranger__refused(market: Community, stranger: 
     connect = market.registry.connect
     assert refusal(connect, stranger, sender=market.owner) == ("AlreadyConnected",)
     assert refusal(connect, stranger, sender=stranger) == ("NotConnectedCaller", stranger.address)
+
+
+def test_connect__nobody_named__refused(project: Any, market: Community) -> None:
+    config = market.config
+    lines = pack_grid(config.grid)
+    registry = market.owner.deploy(project.Registry, config.owner, config.registry_parameters(), lines)
+    answer = refusal(registry.connect, ZERO_ADDRESS, sender=market.owner)
+    assert answer == ("NotConnectedCaller", ZERO_ADDRESS)
+    assert refusal(registry.connect, market.vault.address, sender=market.owner) is None
 
 
 # ------------------------------------------------------------------------------------------------ the owner

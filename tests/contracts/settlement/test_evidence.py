@@ -193,25 +193,24 @@ def test_settle__deemed_reading__from_its_time_to_the_second(
 def test_settle__silent_seller__delivered_nothing(
     delivered_day: Day, imbalance: bytes, producer: Participant
 ) -> None:
-    event = settled(delivered_day, imbalance, delivery_of(delivered_day, producer, Evidence.DEEMED))
+    one = settled(delivered_day, imbalance, delivery_of(delivered_day, producer, Evidence.DEEMED))
     position, prices = delivered_day.position(producer), delivered_day.claim.prices[2]
     shortage = sum(fill * (price + 1_000) for fill, price in zip(position.fills, prices, strict=True))
-    assert (event.cash, event.imbalance) == (position.cash, -shortage)
-    assert (event.evidence, event.unmatched) == (Evidence.DEEMED, 0)
+    assert (one.cash, one.imbalance) == (position.cash, -shortage)
+    assert (one.evidence, one.unmatched, one.readings) == (Evidence.DEEMED, 0, ())
 
 
 def test_settle__silent_buyer__consumed_all(
     delivered_day: Day, imbalance: bytes, consumer: Participant
 ) -> None:
-    event = settled(delivered_day, imbalance, delivery_of(delivered_day, consumer, Evidence.DEEMED))
-    assert (event.cash, event.imbalance) == (delivered_day.position(consumer).cash, 0)
-    assert event.bought == 4_500
+    one = settled(delivered_day, imbalance, delivery_of(delivered_day, consumer, Evidence.DEEMED))
+    assert (one.cash, one.imbalance) == (delivered_day.position(consumer).cash, 0)
+    assert one.bought == 4_500
 
 
-def settled(day: Day, imbalance: bytes, delivery: bytes) -> Any:
-    """Settled after every deadline; the event."""
+def settled(day: Day, imbalance: bytes, delivery: bytes) -> codec.Settled:
+    """Settled after every deadline; what is logged."""
     market = day.market
     market.travel(market.config.schedule.deemed_from(0))
-    receipt = market.settle(0, imbalance, [delivery])
-    [event] = receipt.decode_logs(market.settlement.MemberSettled)
-    return event
+    [one] = market.settlements(market.settle(0, imbalance, [delivery]))
+    return one

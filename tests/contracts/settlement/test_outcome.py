@@ -59,8 +59,9 @@ def test_settle__readings_at_the_corners__exact(traded: tuple[Community, Any, An
     market.await_final(0)
     readings = [rng.choice((*CORNERS, *position.fills)) for _ in range(slots)]
     receipt = market.settle(0, prices, [market.delivery(0, seller, position, readings)])
-    [event] = receipt.decode_logs(market.settlement.MemberSettled)
-    outcome = (event.imbalance, event.unmatched, event.bought)
+    [settled] = market.settlements(receipt)
+    assert settled.readings == tuple(readings)
+    outcome = (settled.imbalance, settled.unmatched, settled.bought)
     assert outcome == expected(position, readings, surplus[0], shortage[0])
     matched = sum(max(min(read, fill), 0) for fill, read in zip(position.fills, readings, strict=True))
     totals = market.settlement.totalsOf(0)

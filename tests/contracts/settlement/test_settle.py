@@ -28,11 +28,9 @@ def answer(day: Day, imbalance: bytes, *deliveries: bytes, auction: int = 0) -> 
     return refusal(day.market.settlement.settle, auction, imbalance, packed, sender=day.market.owner)
 
 
-def settle(day: Day, imbalance: bytes, *deliveries: bytes) -> list[Any]:
-    """The events of settling these."""
-    market = day.market
-    receipt = market.settle(0, imbalance, deliveries)
-    return list(receipt.decode_logs(market.settlement.MemberSettled))
+def settle(day: Day, imbalance: bytes, *deliveries: bytes) -> list[codec.Settled]:
+    """What is logged of settling these."""
+    return day.market.settlements(day.market.settle(0, imbalance, deliveries))
 
 
 def imbalance_money(day: Day, participant: Participant, deviations: tuple[int, ...]) -> int:
@@ -49,9 +47,10 @@ def test_settle__everybody__money_to_the_unit(
     market = delivered_day.market
     before = {p.address: market.vault.accountOf(p.address).balance for p in market.participants}
     deliveries = [delivered_day.delivery(p, DEVIATIONS[i]) for i, p in enumerate(market.participants)]
-    events = settle(delivered_day, imbalance, *deliveries)
+    settled = settle(delivered_day, imbalance, *deliveries)
     earned = [imbalance_money(delivered_day, p, DEVIATIONS[i]) for i, p in enumerate(market.participants)]
-    assert [event.imbalance for event in events] == earned
+    assert [one.member for one in settled] == [p.address for p in market.participants]
+    assert [one.imbalance for one in settled] == earned
     for participant, money in zip(market.participants[1:], earned[1:], strict=True):
         expected = before[participant.address] + delivered_day.position(participant).cash + money
         account = market.vault.accountOf(participant.address)
@@ -77,9 +76,9 @@ def test_settle__one_after_the_other__as_all_at_once(delivered_day: Day, imbalan
 def test_settle__reading_equals_position__no_imbalance(
     delivered_day: Day, imbalance: bytes, producer: Participant
 ) -> None:
-    [event] = settle(delivered_day, imbalance, delivered_day.delivery(producer))
-    assert (event.cash, event.imbalance) == (delivered_day.position(producer).cash, 0)
-    assert bytes(event.readings) == codec.pack_readings((3_000, 1_000, 20_000, 500))
+    [settled] = settle(delivered_day, imbalance, delivered_day.delivery(producer))
+    assert (settled.cash, settled.imbalance) == (delivered_day.position(producer).cash, 0)
+    assert settled.readings == (3_000, 1_000, 20_000, 500)
 
 
 def test_settle__twice__refused(delivered_day: Day, imbalance: bytes, producer: Participant) -> None:
@@ -139,7 +138,8 @@ def test_settle__deliveries_end_in_the_middle__refused(
 
 
 def test_settle__nobody__accepted_and_changes_nothing(delivered_day: Day, imbalance: bytes) -> None:
-    assert settle(delivered_day, imbalance) == []
+    receipt = delivered_day.market.settle(0, imbalance, [])
+    assert list(receipt.logs) == []
     assert delivered_day.market.settlement.totalsOf(0).settled == 0
 
 

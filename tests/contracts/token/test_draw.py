@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from tests.contracts.community import Community, Participant
+from clearwatt.chain import codec
+from tests.contracts.community import ZERO_ADDRESS, Community, Participant
 from tests.contracts.day import Day
 from tests.contracts.refusals import Refusal, refusal
 
@@ -58,9 +59,9 @@ def test_totals__everybody_settled__what_was_sold_and_delivered(drawable: Day) -
 
 def test_settled_event__says_what_can_be_drawn(drawable: Day) -> None:
     market = drawable.market
-    logs = market.settlement.MemberSettled.range(market.chain.blocks.height + 1)
-    rows = [(log.member, log.source, log.unmatched, log.bought) for log in logs]
-    assert rows == entitlements(market)
+    logs = market.settlement.MembersSettled.range(market.chain.blocks.height + 1)
+    settled = [one for log in logs for one in codec.unpack_settlements(bytes(log.settlements), 4)]
+    assert [(one.member, one.source, one.unmatched, one.bought) for one in settled] == entitlements(market)
 
 
 def test_draw__before_all_are_settled__refused(settled_day: Day) -> None:
@@ -121,6 +122,12 @@ def test_mint__anyone_but_settlement__refused(market: Community, stranger: Any) 
     for caller in (stranger, market.owner):
         answer = refusal(market.token.mint, stranger, 1, 1, sender=caller)
         assert answer == ("NotConnectedCaller", caller.address)
+
+
+def test_connect__nobody__refused_and_open_to_the_deployer_still(project: Any, owner: Any) -> None:
+    token = owner.deploy(project.EnergyToken, "")
+    assert refusal(token.connect, ZERO_ADDRESS, sender=owner) == ("NotConnectedCaller", ZERO_ADDRESS)
+    assert refusal(token.connect, owner, sender=owner) is None
 
 
 def test_connect__second_time_or_stranger__refused(market: Community, stranger: Any) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tests.contracts.community import ZERO_ADDRESS
 from tests.contracts.refusals import refusal
 from tests.contracts.vault.conftest import Till, settling
 
@@ -50,6 +51,15 @@ def test_connect__second_time__refused(till: Till, stranger: Any) -> None:
 def test_connect__not_the_deployer__refused(till: Till, stranger: Any) -> None:
     answer = refusal(till.vault.connect, stranger, stranger, stranger, stranger, sender=stranger)
     assert answer == ("NotConnectedCaller", stranger.address)
+
+
+@pytest.mark.parametrize("missing", range(4), ids=["market", "clearing", "settlement", "quorum"])
+def test_connect__nobody_named__refused(project: Any, community: Any, accounts: Any, missing: int) -> None:
+    vault = accounts[0].deploy(project.Vault, community.testeuro, community.registry)
+    named = [accounts[number].address for number in (5, 6, 7, 8)]
+    named[missing] = ZERO_ADDRESS
+    answer = refusal(vault.connect, *named, sender=accounts[0])
+    assert answer == ("NotConnectedCaller", ZERO_ADDRESS)
 
 
 def test_vault__not_connected_yet__takes_deposits_and_moves_nothing(

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from ape.exceptions import ContractLogicError
+from ape.exceptions import VirtualMachineError
 
 from tests.contracts.refusals import reason, refusal
 from tests.contracts.vault.conftest import CURRENCY, Till
@@ -42,7 +42,7 @@ def test_unlock__part__the_rest_stays_locked(funded: Till, member: Any) -> None:
 
 def test_unlock__more_than_is_locked__impossible(funded: Till, member: Any) -> None:
     funded.vault.relock(member, 0, 300, sender=funded.market)
-    with pytest.raises(ContractLogicError):
+    with pytest.raises(VirtualMachineError, match="Panic"):
         funded.vault.unlock(member, 301, sender=funded.market)
     assert funded.state(member) == (CURRENCY, 300, 0)
 
@@ -165,6 +165,6 @@ def test_forfeit__balancing_party_itself__only_unlocked(
 
 def test_forfeit__more_than_is_locked__impossible(funded: Till, member: Any) -> None:
     funded.vault.relock(member, 0, 500, sender=funded.market)
-    with pytest.raises(ContractLogicError):
+    with pytest.raises(VirtualMachineError, match="Panic"):
         funded.vault.forfeit(member, 501, sender=funded.market)
     assert funded.state(member) == (CURRENCY, 500, 0)

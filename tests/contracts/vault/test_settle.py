@@ -208,9 +208,21 @@ def test_collect__balancing_party_has_money_again__claim_paid_by_anyones_call(
 
 
 def test_collect__nothing_owed__nothing_moves(funded: Till, member: Any, balancing_party: Any) -> None:
-    funded.vault.collect(member, sender=member)
-    funded.vault.collect(balancing_party, sender=member)
+    for account in (member, balancing_party):
+        assert funded.vault.collect.call(account, sender=member) == 0
+        assert list(funded.vault.collect(account, sender=member).logs) == []
     assert funded.balance(member) == funded.balance(balancing_party) == CURRENCY
+
+
+def test_collect__balancing_party_still_broke__nothing_moves(
+    till: Till, member: Any, balancing_party: Any
+) -> None:
+    till.settle(member, imbalance=70)
+    assert till.vault.collect.call(member, sender=member) == 0
+    assert list(till.vault.collect(member, sender=member).logs) == []
+    assert (till.vault.claimOf(member), till.balance(member)) == (70, 0)
+    till.fund(balancing_party, CURRENCY)
+    assert till.vault.collect.call(member, sender=member) == 70
 
 
 def test_collect__member_in_debt__debt_repaid_from_the_claim(

@@ -74,8 +74,9 @@ contract Handler is MoneyActions, OfficeActions, SealActions, ClearActions, Sett
     /// @dev [I4] No more energy tokens than metered energy, and none but issued and not retired ones in anybody's hands.
     function _checkEnergy(uint256 auction) private view {
         for (uint8 source = 1; source < 4; ++source) {
-            uint256 id = token.idOf(auction, source);
+            uint256 id = auction << 8 | source;
             uint256 issued = token.issued(id);
+            if (issued == 0) continue;
             require(issued <= pasts[auction].injected[source], "I4: more tokens than metered injection");
             uint256 held;
             for (uint256 i; i < members.length; ++i) held += IERC1155Part(address(token)).balanceOf(members[i], id);
@@ -87,6 +88,7 @@ contract Handler is MoneyActions, OfficeActions, SealActions, ClearActions, Sett
 
     /// @notice Somebody brings to their end the auctions whose last deadline has passed.
     function catchUp() external now_ {
+        for (uint256 i = disputes.length; i != 0; --i) _lapse(i - 1);
         for (uint256 i; i < auctions.length; ++i) if (clock >= _deemedFrom(auctions[i])) _end(auctions[i]);
     }
 

@@ -14,7 +14,7 @@ import {Handler} from "./Handler.sol";
 /// @notice Two markets in the fuzzer's hands: whatever is called in whatever order, I1 to I10 hold after each call, and from
 /// wherever that led, time and anyone's calls bring everything to its end.
 abstract contract Invariants {
-    uint256 private constant WALK = 6000;
+    uint256 private constant WALK = 10_000;
 
     Handler internal handler;
 
@@ -129,6 +129,7 @@ abstract contract Invariants {
         _requireReached(_ownCalls());
         bytes4[19] memory common = _commonCalls();
         for (uint256 i; i < common.length; ++i) _requireReached(common[i], i != 0);
+        require(handler.debtsSeen() != 0, "nobody was ever in debt");
     }
 
     function _requireReached(bytes4[] memory calls) private view {

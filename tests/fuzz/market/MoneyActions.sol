@@ -41,10 +41,14 @@ abstract contract MoneyActions is World {
             abi.encodeCall(IVault.unlock, (_member(what), 1)),
             abi.encodeCall(IVault.forfeit, (_member(what), 1)),
             abi.encodeCall(IVault.payNetwork, (1)),
-            abi.encodeCall(IVault.settleCash, (_member(what), 0, 1, 1)),
+            abi.encodeCall(IVault.settle, (_payment(_member(what)), new uint256[](1))),
             abi.encodeCall(IVault.adjust, (_member(what), 0, 1)),
             abi.encodeCall(IVault.seat, (_member(what), 1, true))
         ];
         _attempt(false, who % 3 == 0 ? OWNER : _anybody(who), address(vault), calls[what / 8 % 7]);
+    }
+
+    function _payment(address account) private pure returns (bytes memory) {
+        return abi.encodePacked(account, int128(1), int128(1));
     }
 }

@@ -76,11 +76,12 @@ abstract contract OfficeActions is BidActions {
     function meddleWithRecords(uint256 who, uint256 what, uint256 which) external now_ {
         uint256 auction = _closedAuction(which);
         bytes memory entry = abi.encodePacked(_member(what), bytes32(which));
+        bytes memory spending = bytes.concat(entry, bytes32(0));
         bytes[5] memory calls = [
             abi.encodeCall(IMarket.accept, (auction, bytes32(which), entry)),
             abi.encodeCall(IMarket.acceptChunked, (auction, bytes32(which))),
             abi.encodeCall(IMarket.enterPositions, (auction, entry)),
-            abi.encodeCall(IMarket.spend, (auction, _member(what), bytes32(which), bytes32(0))),
+            abi.encodeCall(IMarket.spend, (auction, spending)),
             abi.encodeCall(IMarket.draw, (auction, _member(what), bytes32(0)))
         ];
         _attempt(false, who % 3 == 0 ? OWNER : _anybody(who), address(market), calls[what / 8 % 5]);

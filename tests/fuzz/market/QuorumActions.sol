@@ -138,10 +138,12 @@ abstract contract QuorumActions is World {
         if (_attempt(allowed, member, address(quorum), data)) disputes.push(Dispute(auction, subject, member));
     }
 
+    /// @notice The owner decides, but has nothing to say on every third auction until it is too late.
     function decide(uint256 which, uint256 verdict) external now_ {
         if (disputes.length == 0) return;
         Dispute memory d = disputes[which % disputes.length];
         bool inTime = clock < quorum.reportOf(d.auction, d.subject).finalFrom;
+        if (inTime && d.auction % 3 == 0) return;
         bool stands = verdict % 2 == 0;
         bytes memory data = abi.encodeCall(IOracleQuorum.decide, (d.auction, d.subject, stands));
         _attempt(false, d.disputant, address(quorum), data);

@@ -17,6 +17,9 @@ abstract contract SettleActions is QuorumActions {
     bytes32 private constant STATEMENT_TYPEHASH =
         keccak256("MeterStatement(uint256 auction,address member,int32[] readings)");
 
+    /// @notice How often a member owed more than it had.
+    uint256 public debtsSeen;
+
     /// @dev One member's delivery as it is about to be settled.
     struct Delivery {
         address member;
@@ -108,7 +111,7 @@ abstract contract SettleActions is QuorumActions {
     function _reading(int256 contracted, uint256 seed) internal pure returns (int256) {
         if (seed % 4 == 0) return contracted;
         if (seed % 4 < 3) return contracted + int256(seed / 4 % 64) * 1000 - 32_000;
-        return int256(seed / 4 % 64) * 30_000 - 960_000;
+        return int256(seed / 4 % 64) * 60_000 - 1_920_000;
     }
 
     /// @dev What the readings mean for energy: an account of it beside the contract's.
@@ -128,6 +131,7 @@ abstract contract SettleActions is QuorumActions {
             past.injected[part.source] += uint256(reading);
             if (reading > sold) part.unmatched += uint64(uint256(reading - sold));
         }
+        if (vault.accountOf(d.member).debt != 0) ++debtsSeen;
         _note(auction, d.member);
     }
 

@@ -37,9 +37,9 @@ abstract contract World {
     uint256 internal constant CLEARING_WINDOW = 900;
     uint256 internal constant METERING_WINDOW = 900;
     uint256 internal constant SUBSTITUTE_WINDOW = 900;
-    uint256 internal constant DISPUTE_WINDOW = 300;
-    uint256 internal constant DECISION_WINDOW = 300;
-    uint256 internal constant OWNER_DELAY = 11_000;
+    uint256 internal constant DISPUTE_WINDOW = 600;
+    uint256 internal constant DECISION_WINDOW = 600;
+    uint256 internal constant OWNER_DELAY = 12_000;
     uint256 internal constant FIRST_AUCTION = 10;
 
     int256 internal constant MIN_PRICE = -3000;
@@ -250,7 +250,7 @@ abstract contract World {
             address meter = _newKey(200 + i);
             vm.prank(OWNER);
             registry.admit(members[i], uint16(i % ZONES), uint8(i % 4), meter);
-            vault.deposit(members[i], i == 0 ? 1e9 : 3e8);
+            vault.deposit(members[i], i == 0 ? 1e9 : i == 5 ? 5e7 : 3e8);
         }
     }
 

@@ -8,10 +8,9 @@ from eth_utils import keccak
 
 from clearwatt.bids import Bid, Step
 from clearwatt.chain import codec
-from clearwatt.chain.capacity import MAX_CALLDATA, MAX_GAS
+from clearwatt.chain.capacity import MAX_CALLDATA, MAX_GAS, fill_gas
 from clearwatt.chain.chunked import (
     ARGUMENT_BYTES,
-    COST,
     MAX_BUNDLES,
     WORD,
     Limits,
@@ -88,7 +87,7 @@ def test_plan__tight_limits__every_chunk_within_them_and_none_wasted(limits: dic
     def fits(bids: tuple[Bid, ...]) -> bool:
         steps = sum(len(bid.steps) for bid in bids)
         size = ARGUMENT_BYTES + WORD * words + len(codec.pack_bids(bids))
-        return COST.fill(words, problem.slots, len(bids), steps) <= gas and size <= calldata
+        return fill_gas(words, len(bids), steps) <= gas and size <= calldata
 
     chunks = [bids_of(chunk) for chunk in planned(problem, **limits).chunks]
     assert len(chunks) > 2
@@ -131,6 +130,6 @@ def test_plan__working_memory_larger_than_a_transaction__one_sentence():
 
 def test_plan__more_chunks_than_a_session_has__one_sentence():
     problem = auction(members=300, slots=1)
-    one_bid = COST.fill(state_words(problem, solved(problem)), 1, 1, 1)
+    one_bid = fill_gas(state_words(problem, solved(problem)), 1, 1)
     with pytest.raises(UserError, match=r"^the auction takes 300 chunks, and 256 can be cleared$"):
         planned(problem, gas=one_bid)

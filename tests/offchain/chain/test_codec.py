@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from clearwatt.bids import Bid, BidError, Step
 from clearwatt.chain import codec
-from clearwatt.chain.codec import CodecError
+from clearwatt.chain.codec import CodecError, Settled
 from clearwatt.chain.typed_data import Evidence
 from clearwatt.clearing.auction import Marginal
 from clearwatt.clearing.positions import Position
 from clearwatt.units import INT24_MAX, INT24_MIN, INT32_MAX, INT32_MIN
+from tests.offchain.chain.settlements import pack_settled, pack_settlements
 
 MEMBER, CONTRACT = "0x" + "0b" * 20, "0x" + "1c" * 20
 prices = st.integers(INT24_MIN, INT24_MAX)
@@ -128,6 +129,47 @@ def test_pack_delivery__each_kind_of_evidence__member_evidence_and_what_there_is
     assert codec.pack_delivery(MEMBER, Evidence.DEEMED, position).hex() == "0b" * 20 + "02" + "01" * 22
 
 
+SETTLED = Settled(to_checksum_address(MEMBER), Evidence.METER, 3, -1, 2, 258, 2**64 - 1, readings=(-7, 1))
+
+
+def test_unpack_settlements__a_reading_and_a_deemed_one__every_field_in_its_place() -> None:
+    head = "0b" * 20 + "0003" + "ff" * 16 + "00" * 15 + "02" + "0000000000000102" + "ff" * 8
+    deemed = "1c" * 20 + "0200" + "00" * 32 + "00" * 16
+    assert codec.unpack_settlements(bytes.fromhex(head + "fffffff900000001" + deemed), 2) == (
+        SETTLED,
+        Settled(to_checksum_address(CONTRACT), Evidence.DEEMED, 0, 0, 0, 0, 0, readings=()),
+    )
+    assert pack_settled(SETTLED).hex() == head + "fffffff900000001"
+
+
+def settlements(slots: int) -> st.SearchStrategy[list[Settled]]:
+    """What can be logged of an auction of so many slots."""
+    money, energy, source = st.integers(-(2**127), 2**127 - 1), st.integers(0, 2**64 - 1), st.integers(0, 255)
+    members = st.binary(min_size=20, max_size=20).map(to_checksum_address)
+    numbers = (source, money, money, energy, energy)
+    readings = st.tuples(*[energies] * slots)
+    read = st.builds(
+        Settled, members, st.sampled_from([Evidence.METER, Evidence.SUBSTITUTE]), *numbers, readings
+    )
+    deemed = st.builds(Settled, members, st.just(Evidence.DEEMED), *numbers, st.just(()))
+    return st.lists(st.one_of(read, deemed), max_size=4)
+
+
+@given(st.integers(1, 6).flatmap(lambda slots: st.tuples(st.just(slots), settlements(slots))))
+def test_settlements__any__there_and_back(logged: tuple[int, list[Settled]]) -> None:
+    slots, settled = logged
+    assert list(codec.unpack_settlements(pack_settlements(settled), slots)) == settled
+
+
+@pytest.mark.parametrize("kept", [1, 20, 21, 69, 70, 77])
+def test_unpack_settlements__end_within_one__says_which(kept: int) -> None:
+    whole = pack_settled(SETTLED)
+    for before in (0, 1):
+        data = whole * before + whole[:kept]
+        with pytest.raises(CodecError, match=f"end within the one at byte {before * len(whole)}$"):
+            codec.unpack_settlements(data, 2)
+
+
 @pytest.mark.parametrize(
     ("unpack", "sentence"),
     [
@@ -140,6 +182,7 @@ def test_pack_delivery__each_kind_of_evidence__member_evidence_and_what_there_is
         (lambda: codec.unpack_position(bytes(17)), "17 bytes are too short for a position"),
         (lambda: codec.unpack_position(bytes(19)), "1 bytes are not a whole number of 4-byte readings"),
         (lambda: codec.unpack_readings(bytes(7)), "7 bytes are not a whole number of 4-byte readings"),
+        (lambda: codec.unpack_settlements(b"\3" * 70, 1), "the settlement at byte 0 is on evidence 3, which"),
     ],
 )
 def test_unpack__size_does_not_fit__says_so(unpack: Callable[[], object], sentence: str) -> None:

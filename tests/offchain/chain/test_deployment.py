@@ -82,6 +82,18 @@ def test_market_config__owner_delay_left_open__an_auctions_life() -> None:
     assert config().owner_delay == SCHEDULE.life
 
 
+@pytest.mark.parametrize("seconds", [7, 900, 3_600])
+def test_market_config__ring_left_open__spans_an_auctions_life_and_no_more(seconds: int) -> None:
+    schedule = replace(SCHEDULE, slots=1, slot_seconds=seconds, horizon=7_200, substitute_window=3_600)
+    ring = config(schedule=schedule).ring_size
+    assert schedule.opening(ring) >= schedule.deemed_from(0) > schedule.opening(ring - 1)
+
+
+def test_market_config__ring_left_open_and_slots_of_a_second__as_large_as_a_market_can_have() -> None:
+    schedule = replace(SCHEDULE, slots=1, slot_seconds=1)
+    assert config(schedule=schedule).ring_size == 2**16 - 1
+
+
 def test_registry_parameters__all_different__in_the_struct_s_order() -> None:
     terms = config(
         schedule=Schedule(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11),

@@ -39,7 +39,7 @@ def test_example__as_it_stands__valid():
     config = read_market_config(EXAMPLE, OWNER, NOON)
     assert config.schedule == Schedule(genesis=20_001 * DAY)
     assert (config.owner, config.balancing_party, config.network_account) == (OWNER, RETAILER, NETWORK)
-    assert (config.signers, config.threshold, config.ring_size) == ((ORACLE,), 1, 48)
+    assert (config.signers, config.threshold, config.ring_size) == ((ORACLE,), 1, 76)
     assert (config.min_price, config.max_price, config.imbalance_margin) == (-50_000, 400_000, 10_000)
     assert config.grid.parents == (-1, 0, 1, 1)
     assert config.grid.lines[2] == Line(61_834, 61_834, 100)
@@ -203,6 +203,8 @@ MISTAKES = {
     SMALLEST + "sealed: yes": "sealed: true is not an object",
     SMALLEST + "owner_delay: 60": "owner_delay 60 is shorter than the 270900 s an auction lives",
     SMALLEST + "ring_size: 0": "ring_size 0 is not between 1 and 65535",
+    SMALLEST + "ring_size: 23": "a member needs at least 24 records",
+    SMALLEST + "schedule: {slots: 1, slot_seconds: 1}": "a member needs at least 86400 records",
     SMALLEST + "collateral: {decimals: 19}": "collateral: decimals 19 is not between 0 and 18",
     SMALLEST + "collateral: {token: euro}": 'collateral: token "euro" is not an address',
 }

@@ -3,10 +3,12 @@
 from typing import Any
 
 import pytest
+from eth_utils import keccak
 from web3.datastructures import AttributeDict
 
 from clearwatt.bids import Bid, Step
 from clearwatt.chain import codec
+from clearwatt.chain.codec import Settled
 from clearwatt.chain.deployment import Schedule
 from clearwatt.chain.market import (
     PASSED_OVER,
@@ -15,21 +17,23 @@ from clearwatt.chain.market import (
     MarketRules,
     MarketView,
     Report,
-    Settled,
     apply,
 )
 from clearwatt.chain.node import Reference
+from clearwatt.chain.typed_data import Evidence
 from clearwatt.clearing.auction import Claim, Marginal
 from clearwatt.errors import UserError
 from clearwatt.grid import Grid, Line
+from tests.offchain.chain.settlements import pack_settlements
 
 PRODUCER, CONSUMER, METER, NEW_METER, SOLVER = (f"0x{number:040x}" for number in range(1, 6))
 SELL, BUY = (Step(0, 5, 100),), (Step(0, 9, -100), Step(1, 9, -50))
+METERED = Settled(PRODUCER, Evidence.METER, 1, 300, -20, 4, 2, readings=(-7,))
 
 
 @pytest.fixture
 def view() -> MarketView:
-    return MarketView(Reference(1, "0x01", 1))
+    return MarketView(Reference(1, "0x01", 1), slots=1)
 
 
 def enter(view: MarketView, name: str, **arguments: Any) -> None:
@@ -55,7 +59,7 @@ def test_member_admitted__again_elsewhere__the_last_counts(view):
 @pytest.mark.parametrize("name", sorted(PASSED_OVER))
 def test_apply__event_that_changes_no_auction__nothing(view, name):
     enter(view, name, member=PRODUCER)
-    assert view == MarketView(view.reference)
+    assert view == MarketView(view.reference, view.slots)
 
 
 def test_bids__of_two_members__live_until_cancelled(view):
@@ -145,8 +149,8 @@ def test_auction__from_clearing_to_tokens__every_stage_noted(view):
 
     post_imbalance(view, b"\0" * 12, final_from=50)
     assert (auction.imbalance, auction.by_quorum, auction.imbalance_final_from) == (b"\0" * 12, True, 50)
-    settle(view)
-    assert auction.settled == {PRODUCER: Settled(0, 300, -20, (-7,), 1, 4, 2)}
+    settle(view, METERED)
+    assert auction.settled == {PRODUCER: METERED}
     assert auction.unsettled == []
     enter(view, "TokensDrawn", auction=0, member=PRODUCER, unmatched=4, matched=0)
     assert auction.drawn == {PRODUCER}
@@ -210,27 +214,38 @@ def test_substitute__overturned__gone_and_imbalance_prices_untouched(view):
     assert auction.imbalance == b"\7"
 
 
-def test_cleared_in_chunks__closed__known_to_be(view):
+def test_cleared_in_chunks__closed__positions_to_enter_until_all_are(view):
     bid(view, PRODUCER, SELL)
-    assert not view.auctions[0].in_chunks
+    auction = view.auctions[0]
+    assert auction.unentered == []
     enter(view, "ClearingClosed", auction=0, solver=SOLVER, chunks=[b"\1" * 32, b"\2" * 32])
-    assert view.auctions[0].in_chunks
+    assert auction.chunks == (b"\1" * 32, b"\2" * 32)
+    assert auction.unentered == [0, 1]
+    enter(view, "PositionsEntered", auction=0, chunk=1)
+    assert auction.unentered == [0]
+    enter(view, "PositionsEntered", auction=0, chunk=1)
+    enter(view, "PositionsEntered", auction=0, chunk=0)
+    assert auction.unentered == []
 
 
-def settle(view: MarketView) -> None:
-    enter(
-        view,
-        "MemberSettled",
-        auction=0,
-        member=PRODUCER,
-        evidence=0,
-        cash=300,
-        imbalance=-20,
-        readings=codec.pack_readings((-7,)),
-        source=1,
-        unmatched=4,
-        bought=2,
-    )
+def test_cleared_in_chunks__one_without_bundles__not_waited_for(view):
+    enter(view, "ClearingClosed", auction=0, solver=SOLVER, chunks=[keccak(b""), b"\2" * 32])
+    assert view.auctions[0].unentered == [1]
+
+
+def settle(view: MarketView, *settlements: Settled) -> None:
+    enter(view, "MembersSettled", auction=0, settlements=pack_settlements(settlements))
+
+
+def test_settled__several_at_once_and_another_later__all_known(view):
+    deemed = Settled(CONSUMER, Evidence.DEEMED, 0, -300, 0, 0, 9, readings=())
+    later = METERED._replace(member=SOLVER, evidence=Evidence.SUBSTITUTE)
+    for member in (PRODUCER, CONSUMER, SOLVER):
+        bid(view, member, SELL)
+    settle(view, deemed, METERED)
+    assert view.auctions[0].unsettled == [SOLVER]
+    settle(view, later)
+    assert view.auctions[0].settled == {CONSUMER: deemed, PRODUCER: METERED, SOLVER: later}
 
 
 def test_problem__auction__what_a_solver_takes(view):

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clearwatt.bids import Bid, Step
+from clearwatt.chain.codec import Settled
 from clearwatt.chain.deployment import SOURCES, Schedule
-from clearwatt.chain.market import PRICES, AuctionView, MarketRules, Report, Settled
+from clearwatt.chain.market import PRICES, AuctionView, MarketRules, Report
 from clearwatt.chain.typed_data import Evidence
 from clearwatt.grid import Grid
 from clearwatt.metering.statements import Statement
@@ -61,7 +62,8 @@ def auction(
 
 
 def settled_with(source: str = "none", injected: int = 0, unmatched: int = 0, bought: int = 0) -> Settled:
-    return Settled(Evidence.METER, 0, 0, (injected, -50), SOURCES[source], unmatched, bought)
+    kind = SOURCES[source]
+    return Settled(PRODUCER, Evidence.METER, kind, 0, 0, unmatched, bought, readings=(injected, -50))
 
 
 def statements(members: Iterable[str]) -> dict[str, Statement]:
@@ -145,14 +147,13 @@ def test_decide__void_with_unopened_bids__releases_the_opened_then_takes_the_oth
 
 @pytest.mark.parametrize("now", [CLOSURE, DELIVERED, DEEMED_FROM])
 def test_decide__cleared_in_chunks__enters_the_positions_before_anything_else(now):
-    view = auction(cleared=True, in_chunks=True)
-    assert decided(view, now, MEMBERS).action == EnterPositions(AUCTION)
-    view.entered = True
+    view = auction(cleared=True, chunks=(b"1", b"2"), entered={1})
+    decision = decided(view, now, MEMBERS)
+    assert decision == Decision(
+        AUCTION, "cleared in chunks, positions of 1 to enter", EnterPositions(AUCTION)
+    )
+    view.entered.add(0)
     assert decided(view, now, MEMBERS).action != EnterPositions(AUCTION)
-
-
-def test_decide__cleared_in_chunks_and_all_settled__nothing_to_enter():
-    assert decided(auction(settled=MEMBERS, in_chunks=True), DELIVERED).finished
 
 
 @pytest.mark.parametrize("now", [CLOSURE, DELIVERED - 1])
@@ -317,7 +318,7 @@ def test_entitled_members__share_below_one_token__left_out():
 
 def test_entitled_members__deemed_reading__injected_nothing():
     view = auction(settled=MEMBERS)
-    view.settled[PRODUCER] = Settled(Evidence.DEEMED, 0, -5, (), SOURCES["solar"], 0, 0)
+    view.settled[PRODUCER] = Settled(PRODUCER, Evidence.DEEMED, SOURCES["solar"], 0, -5, 0, 0, readings=())
     view.settled[CONSUMER] = settled_with(bought=5)
     assert entitled_members(view) == []
 

@@ -1,0 +1,86 @@
+"""What attackers have in common."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from clearwatt.chain import codec
+from tests.contracts.community import Community, Participant
+from tests.contracts.day import Day
+from tests.contracts.refusals import Refusal, reason, refusal
+
+MONEY = 10**8
+
+
+def said(answer: Refusal | None) -> str:
+    """The name of the error, where a refusal's particulars are somebody else's test."""
+    assert answer is not None, "the attack succeeds"
+    return str(answer[0])
+
+
+def assert_books_balance(market: Community) -> None:
+    """As `Community.assert_money_conserved`, whatever the token's decimals."""
+    decimals = market.config.token_decimals
+    if decimals == 6:
+        market.assert_money_conserved()
+        return
+    states = [market.vault.accountOf(account) for account in market.accounts()]
+    held = market.vault.held()
+    assert sum(state.balance for state in states) + market.vault.clearingAccount() == held
+    assert market.testeuro.balanceOf(market.vault.address) * MONEY // 10**decimals >= held
+    assert all(state.locked <= state.balance for state in states)
+
+
+def post(
+    market: Community, auction: int, signed: Sequence[codec.SignedBid], sender: Any = None
+) -> list[tuple[str, bytes]]:
+    """Post signed bids; who was passed over, and the selector of the error that says why."""
+    receipt = market.post_signed(auction, signed, sender)
+    return [(event.member, bytes(event.reason)) for event in receipt.decode_logs(market.market.BidRefused)]
+
+
+def passed_over(participant: Participant, error: str) -> list[tuple[str, bytes]]:
+    """What `post` returns where this bid alone is passed over, for this reason."""
+    return [(participant.address, reason(error))]
+
+
+def live_bids(market: Community, auction: int = 0) -> int:
+    return int(market.market.auctionOf(auction).liveBids)
+
+
+def free_money(market: Community, participant: Participant) -> int:
+    return int(market.vault.available(participant.address))
+
+
+def locked(market: Community, participant: Participant) -> int:
+    return int(market.vault.accountOf(participant.address).locked)
+
+
+def balance(market: Community, account: str) -> int:
+    return int(market.vault.accountOf(account).balance)
+
+
+def settling(
+    day: Day, imbalance: bytes, *deliveries: bytes, auction: int | None = None, sender: Any = None
+) -> Refusal | None:
+    """What is said to settling these."""
+    number = day.auction if auction is None else auction
+    sent = (number, imbalance, b"".join(deliveries))
+    return refusal(day.market.settlement.settle, *sent, sender=sender or day.market.owner)
+
+
+def settle_all(day: Day, imbalance: bytes) -> None:
+    market = day.market
+    market.settle(day.auction, imbalance, [day.delivery(p) for p in market.participants])
+    assert market.vault.clearingAccount() == 0
+
+
+@contextmanager
+def forked(market: Community, chain_id: int = 61) -> Iterator[int]:
+    """The chain as it is after a fork that changed its number; Ape goes on believing in the old one."""
+    provider, own = market.chain.provider, market.chain_id
+    provider.make_request("anvil_setChainId", [chain_id])
+    try:
+        yield chain_id
+    finally:
+        provider.make_request("anvil_setChainId", [own])
