@@ -12,8 +12,8 @@ import {Sources} from "./libraries/Sources.sol";
 /// @title Registry
 /// @notice Who takes part, where, with which meter, and under which rules. The grid and the parameters are fixed
 /// at deployment: nobody can change the rules under a bid. The owner decides who is a member; a member's zone, source
-/// and meter change only after a delay longer than any bid lives, so every bid is settled on the terms it was placed
-/// under. The owner can neither touch money nor influence a price.
+/// and meter change only after a delay longer than any bid lives, so every bid placed before a change was announced is
+/// settled on the terms it was placed under. The owner can neither touch money nor influence a price.
 /// @custom:halt The owner can suspend every member, which stops new bids; running auctions end as ever.
 contract Registry is IRegistry, DelayedOwnable {
     /// @dev A zone's number travels as two bytes, and a larger tree would not fit a clearing transaction.
@@ -121,7 +121,7 @@ contract Registry is IRegistry, DelayedOwnable {
         if (_members[member].meter == address(0)) revert UnknownMember(member);
         _requireParticulars(member, zone, source, meter);
         uint256 from = block.timestamp + _delay;
-        _changes[member] = Change({meter: meter, zone: zone, source: source, from: uint40(from)});
+        _changes[member] = Change({meter: meter, zone: zone, source: source, adoptableFrom: uint40(from)});
         emit ChangeAnnounced(member, zone, source, meter, from);
     }
 
@@ -129,7 +129,7 @@ contract Registry is IRegistry, DelayedOwnable {
     function adopt(address member) external {
         Change memory change = _changes[member];
         if (change.meter == address(0)) revert NothingAnnounced(member);
-        if (block.timestamp < change.from) revert TooEarly(change.from);
+        if (block.timestamp < change.adoptableFrom) revert TooEarly(change.adoptableFrom);
         delete _changes[member];
         bool active = _members[member].active;
         _install(member, Member({meter: change.meter, zone: change.zone, source: change.source, active: active}));

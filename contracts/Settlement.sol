@@ -399,7 +399,7 @@ contract Settlement is ISettlement, Calendar, EIP712 {
         uint256 matched = source == Sources.SOLAR
             ? totals.solar
             : source == Sources.WIND ? totals.wind : totals.otherRenewable;
-        return bought == 0 ? 0 : matched * bought / totals.bought;
+        return totals.bought == 0 ? 0 : matched * bought / totals.bought;
     }
 
     /// @dev What the record keeps of a settled member until its tokens are drawn.

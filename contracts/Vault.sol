@@ -163,7 +163,12 @@ contract Vault is IVault, ReentrancyGuard {
         returns (uint256 zone)
     {
         if (!_affords(b, previous, next)) revert BalanceTooLow(account, _free(b), next - previous);
-        _move(account, b, previous, next);
+        if (previous != next) {
+            unchecked {
+                b.locked = b.locked + next - previous;
+            }
+            _repayAndStore(account, b);
+        }
         return b.seat & ~uint256(SEATED);
     }
 
@@ -190,14 +195,6 @@ contract Vault is IVault, ReentrancyGuard {
         unchecked {
             return next <= previous || next - previous <= b.balance - b.locked;
         }
-    }
-
-    function _move(address account, Books memory b, uint256 previous, uint256 next) private {
-        if (previous == next) return;
-        unchecked {
-            b.locked = b.locked + next - previous;
-        }
-        _store(account, b);
     }
 
     /// @inheritdoc IVault

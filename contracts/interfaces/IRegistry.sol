@@ -54,12 +54,12 @@ struct Member {
 }
 
 /// @notice A change of a member's particulars that is announced.
-/// @param from When it can be adopted, Unix seconds; 0 = none is announced
+/// @param adoptableFrom When it can be adopted, Unix seconds; 0 = none is announced
 struct Change {
     address meter;
     uint16 zone;
     uint8 source;
-    uint40 from;
+    uint40 adoptableFrom;
 }
 
 /// @title Members, meters, the grid and the market's parameters

@@ -362,7 +362,7 @@ def deploy_community(
     """Deploy a market; `changes` go to its `MarketConfig`, those of the schedule to its `Schedule`."""
     oracles = sorted((key_of(f"oracle {i}") for i in range(3)), key=lambda key: int(key.address, 16))
     now = chain.pending_timestamp
-    schedule = Schedule(genesis=(now // 86_400 + 2) * 86_400)
+    schedule = Schedule(genesis=((now + 900) // 86_400 + 2) * 86_400)
     timing = {name: changes.pop(name) for name in list(changes) if hasattr(schedule, name)}
     if "ring_size" in changes:  # bids must not be taken further ahead than a member has records
         period = timing.get("slots", schedule.slots) * timing.get("slot_seconds", schedule.slot_seconds)

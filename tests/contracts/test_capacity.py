@@ -17,10 +17,11 @@ ABI_BYTES = 4 + 8 * 32
 """Selector, heads, lengths and padding of a clearing."""
 
 
-def crowd(project: Any, chain: Any, accounts: Any, members: int, slots: int) -> Community:
+def crowd(project: Any, chain: Any, accounts: Any, members: int, slots: int, max_steps: int = 0) -> Community:
     """Members spread over the zones, who sign their bids."""
     retailer, network = key_of("retailer").address, key_of("network").address
-    community = deploy_community(project, chain, accounts[0], retailer, network, slots=slots)
+    terms = {"slots": slots, "max_steps": max_steps}
+    community = deploy_community(project, chain, accounts[0], retailer, network, **terms)
     for number in range(members):
         key = key_of(f"household {number}")
         zone = number % community.config.grid.zones
@@ -81,7 +82,7 @@ def test_chunk__any_bids__gas_within_the_bound(
     each: int,
     bundle: Callable[[int, int], Bundle],
 ) -> None:
-    community = crowd(project, chain, accounts, members, slots)
+    community = crowd(project, chain, accounts, members, slots, slots * each)
     await_clearing(community, bundle(slots, each))
     day = Day(community, 0, *community.solve(0))
     session = Session(day, accounts[9]).begin().fill_all(members)

@@ -138,6 +138,7 @@ contract EquilibriumFuzz {
 
     /// @dev One place changed: a price, and it is not the canonical one any more; a volume, and the balance or the sum of
     /// marginal steps is off; a place, and a step is not named or one named that isn't there.
+    /// forge-config: default.fuzz.runs = 4000
     function testFuzz_acceptedClaim__oneByteChanged__refused(uint256 which, uint256 place, uint8 change)
         external
         view
@@ -152,6 +153,7 @@ contract EquilibriumFuzz {
     }
 
     /// @dev Whatever volumes a solver names with it, no price but the canonical one passes.
+    /// forge-config: default.fuzz.runs = 4000
     function testFuzz_acceptedClaim__priceChangedAndVolumesToo__refused(
         uint256 which,
         uint256 place,

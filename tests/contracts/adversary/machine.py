@@ -82,6 +82,7 @@ class AuctionMachine(RuleBasedStateMachine):
         self.posted: list[codec.SignedBid] = []
         self.running: list[Running] = []
         self.gate: int | None = None
+        self.latest = -1
 
     # ------------------------------------------------------------ shorthand
 
@@ -142,6 +143,7 @@ class AuctionMachine(RuleBasedStateMachine):
         schedule, now = self.market.config.schedule, ape.chain.provider.get_block("latest").timestamp
         length = schedule.slots * schedule.slot_seconds
         self.gate = max(0, (now - schedule.opening(0)) // length + 1)
+        self.latest = self.gate
         self.market.travel(schedule.opening(self.gate))
         self.posted.clear()
 
@@ -311,7 +313,15 @@ class AuctionMachine(RuleBasedStateMachine):
 
     # ------------------------------------------------------------ reports
 
-    @precondition(lambda self: self.gate is None and self.running and not self.running[-1].imbalance)
+    def reportable(self) -> bool:
+        """Whether the auction cleared last has no report yet and no gate has opened since, which takes a day."""
+        return (
+            bool(self.running)
+            and self.latest == self.running[-1].day.auction
+            and not self.running[-1].imbalance
+        )
+
+    @precondition(lambda self: self.gate is None and self.reportable())
     @rule(silent=st.none() | members)
     def report(self, silent: int | None) -> None:
         """Delivery is over; the quorum reports prices, and the reading of whose meter is silent."""

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.contracts.attacks.raids import assert_books_balance
+from tests.contracts.attacks.swift import SwiftCommunity
 from tests.contracts.chunked.session import Session
 from tests.contracts.community import Community, Participant, deploy_community
 from tests.contracts.day import Day, close_day
@@ -25,20 +26,19 @@ def attacked() -> list[Community]:
 @pytest.fixture(autouse=True)
 def books(attacked: list[Community]) -> Iterator[None]:
     """Whatever an attack has come to, no money was made or lost by it."""
-    attacked.clear()
     yield
     for market in attacked:
         assert_books_balance(market)
+    attacked.clear()
 
 
 @pytest.fixture
-def market(community: Community, attacked: list[Community]) -> Iterator[Community]:
-    """The usual community; who is admitted by an attack is forgotten with it."""
-    community.bids.clear()
-    attacked.append(community)
-    usual = list(community.participants)
-    yield community
-    community.participants[:] = usual
+def market(community: Community, attacked: list[Community]) -> Community:
+    """The usual community; who is admitted and what is bid in an attack is forgotten with it."""
+    known = {"participants": list(community.participants), "bids": {}}
+    market = SwiftCommunity(**vars(community) | known)
+    attacked.append(market)
+    return market
 
 
 @pytest.fixture

@@ -5,6 +5,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from clearwatt.chain import codec
+from tests.contracts.adversary.driver import read_books
+from tests.contracts.attacks.swift import word_of
 from tests.contracts.community import Community, Participant
 from tests.contracts.day import Day
 from tests.contracts.refusals import Refusal, reason, refusal
@@ -19,16 +21,12 @@ def said(answer: Refusal | None) -> str:
 
 
 def assert_books_balance(market: Community) -> None:
-    """As `Community.assert_money_conserved`, whatever the token's decimals."""
-    decimals = market.config.token_decimals
-    if decimals == 6:
-        market.assert_money_conserved()
-        return
-    states = [market.vault.accountOf(account) for account in market.accounts()]
-    held = market.vault.held()
-    assert sum(state.balance for state in states) + market.vault.clearingAccount() == held
-    assert market.testeuro.balanceOf(market.vault.address) * MONEY // 10**decimals >= held
-    assert all(state.locked <= state.balance for state in states)
+    """As `Community.assert_money_conserved`, whatever the token's decimals, in few requests."""
+    entries, clearing, held = read_books(market)
+    assert sum(entry.balance for entry in entries.values()) + clearing == held
+    assert all(entry.locked <= entry.balance for entry in entries.values())
+    backing = word_of(market.testeuro.balanceOf, market.vault.address)
+    assert backing * MONEY // 10**market.config.token_decimals >= held
 
 
 def post(
@@ -45,19 +43,19 @@ def passed_over(participant: Participant, error: str) -> list[tuple[str, bytes]]
 
 
 def live_bids(market: Community, auction: int = 0) -> int:
-    return int(market.market.auctionOf(auction).liveBids)
+    return word_of(market.market.auctionOf, auction)
 
 
 def free_money(market: Community, participant: Participant) -> int:
-    return int(market.vault.available(participant.address))
+    return word_of(market.vault.available, participant.address)
 
 
 def locked(market: Community, participant: Participant) -> int:
-    return int(market.vault.accountOf(participant.address).locked)
+    return word_of(market.vault.accountOf, participant.address, word=1)
 
 
 def balance(market: Community, account: str) -> int:
-    return int(market.vault.accountOf(account).balance)
+    return word_of(market.vault.accountOf, account)
 
 
 def settling(

@@ -8,7 +8,8 @@ import pytest
 from clearwatt.chain import codec
 from clearwatt.units import INT24_MAX, INT24_MIN, INT32_MAX, INT32_MIN
 from tests.contracts.attacks.raids import balance, free_money, live_bids, said
-from tests.contracts.community import Community, Participant
+from tests.contracts.attacks.swift import SwiftCommunity
+from tests.contracts.community import Community, Participant, deploy_community
 from tests.contracts.day import Day
 from tests.contracts.refusals import refusal
 
@@ -65,14 +66,23 @@ def test_signed_bid__nonce_beyond_the_record__passed_over(gate: Community, consu
     assert gate.vault.accountOf(consumer.address).locked == 0
 
 
-@pytest.fixture
-def wide(deploy: Deploy, accounts: Any) -> Community:
+@pytest.fixture(scope="module")
+def wide_market(project: Any, chain: Any, accounts: Any, owner: Any) -> Community:
     """A market with every int24 as its price and the largest margin; a seller and a buyer beside the retailer."""
-    market = deploy(min_price=INT24_MIN, max_price=INT24_MAX, imbalance_margin=2**24 - 1, dispute_bond=0)
-    market.testeuro.mint(market.owner, 4 * RICH, sender=market.owner)
-    market.admit(accounts[1], zone=0, tokens=RICH)
-    market.admit(accounts[3], zone=0, source="solar", tokens=RICH)
-    market.admit(accounts[4], zone=0, tokens=RICH)
+    terms = {"min_price": INT24_MIN, "max_price": INT24_MAX, "imbalance_margin": 2**24 - 1}
+    genesis = (chain.pending_timestamp // 86_400 + 3) * 86_400
+    parties = accounts[1].address, accounts[2].address
+    market = deploy_community(project, chain, owner, *parties, genesis=genesis, **terms)
+    market.testeuro.mint(owner, 4 * RICH, sender=owner)
+    for index, source in ((1, "none"), (3, "solar"), (4, "none")):
+        market.admit(accounts[index], zone=0, source=source, tokens=RICH)
+    return market
+
+
+@pytest.fixture
+def wide(wide_market: Community, attacked: list[Community]) -> Community:
+    market = SwiftCommunity(**vars(wide_market) | {"bids": {}})
+    attacked.append(market)
     market.open_gate(0)
     return market
 

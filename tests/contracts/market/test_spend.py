@@ -30,17 +30,17 @@ def test_spend__several__spent_with_their_claims_and_answered_with_their_locks(
     cleared_day: Day, settlement: Any
 ) -> None:
     market, spend = cleared_day.market, cleared_day.market.market.spend
-    claims = {p: keccak(text=p.address) for p in reversed(market.participants)}
-    entries = b"".join(spending(cleared_day, *pair) for pair in claims.items())
-    before = {p: record_of(market, 0, p) for p in claims}
-    locks = spend.call(0, entries, sender=settlement)
-    assert list(locks) == [record.lock for record in before.values()]
+    members = market.participants[::-1]
+    claims = [keccak(text=member.address) for member in members]
+    entries = b"".join(spending(cleared_day, *pair) for pair in zip(members, claims, strict=True))
+    before = [record_of(market, 0, member) for member in members]
+    locks = [record.lock for record in before]
     assert len(set(locks)) > 2
+    assert list(spend.call(0, entries, sender=settlement)) == locks
     spend(0, entries, sender=settlement)
-    for participant, claim in claims.items():
+    for member, claim, record in zip(members, claims, before, strict=True):
         head = int.from_bytes(claim, "big") >> 256 - DIGEST_BITS
-        expected = before[participant]._replace(stage=SPENT, digest=head)
-        assert record_of(market, 0, participant) == expected
+        assert record_of(market, 0, member) == record._replace(stage=SPENT, digest=head)
 
 
 def test_spend__one_position_altered_or_twice__refused_for_all(

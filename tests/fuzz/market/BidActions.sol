@@ -2,7 +2,7 @@
 pragma solidity 0.8.30;
 
 import {IMarket} from "../../../contracts/interfaces/IMarket.sol";
-import {Record, Stage} from "../../../contracts/libraries/Records.sol";
+import {Record} from "../../../contracts/libraries/Records.sol";
 import {World} from "./World.sol";
 
 /// @notice Bids in person and by signature, taken back, and released from void auctions; random bundles for them.

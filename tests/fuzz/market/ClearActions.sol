@@ -143,8 +143,8 @@ abstract contract ClearActions is World {
         _noteAll(auction);
     }
 
-    /// @notice Whatever is changed about an honest result, it is refused: another price [I10], another volume, somebody left
-    /// out, somebody twice, another order, another quantity, another zone.
+    /// @notice Whatever is changed about an honest result, it is refused: one bit of a price [I10], of a volume, of a bid;
+    /// somebody left out, everybody twice.
     function clearFalsified(uint256 which, uint256 way, uint256 place) external now_ {
         uint256 auction = _closedAuction(which);
         Solution memory s = _solve(auction);
@@ -175,7 +175,7 @@ abstract contract ClearActions is World {
 
     // ---------------------------------------------------------------- in chunks
 
-    /// @notice `begin`, a `fill` for every one or two bundles, `close`; somebody else's session in between disturbs nothing.
+    /// @notice `begin`, a `fill` for every one or two bundles, `close`; another's session in between disturbs nothing.
     function clearInChunks(uint256 which, uint256 size) external now_ {
         uint256 auction = _closedAuction(which);
         Solution memory s = _solve(auction);

@@ -15,7 +15,8 @@ import {IERC1155Part, SettleActions} from "./SettleActions.sol";
 import {World} from "./World.sol";
 
 /// @title Handler
-/// @notice All that the fuzzer can do in a market, and what must hold after whatever it did: I1 to I10 of docs/invariants.md.
+/// @notice All that the fuzzer can do in a market, and what must hold after whatever it did: I1 to I10 of
+/// docs/invariants.md. [I9], a debt stops bids and withdrawals, is part of what the actions expect.
 contract Handler is MoneyActions, OfficeActions, SealActions, ClearActions, SettleActions {
     mapping(uint256 auction => bool) private _ended;
 

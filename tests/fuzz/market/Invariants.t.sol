@@ -11,8 +11,8 @@ import {ISettlement} from "../../../contracts/interfaces/ISettlement.sol";
 import {IVault} from "../../../contracts/interfaces/IVault.sol";
 import {Handler} from "./Handler.sol";
 
-/// @notice Two markets in the fuzzer's hands: whatever is called in whatever order, I1 to I10 hold after each call, and from
-/// wherever that led, time and anyone's calls bring everything to its end.
+/// @notice Two markets in the fuzzer's hands: whatever is called in whatever order, I1 to I10 hold after each call, and
+/// from wherever that led, time and anyone's calls bring everything to its end.
 abstract contract Invariants {
     uint256 private constant WALK = 10_000;
 

@@ -2,7 +2,6 @@
 pragma solidity 0.8.30;
 
 import {IEnergyToken} from "../../../contracts/interfaces/IEnergyToken.sol";
-import {Member} from "../../../contracts/interfaces/IRegistry.sol";
 import {Entitlement, Evidence, ISettlement} from "../../../contracts/interfaces/ISettlement.sol";
 import {Stage} from "../../../contracts/libraries/Records.sol";
 import {QuorumActions} from "./QuorumActions.sol";

@@ -271,6 +271,7 @@ abstract contract World {
 
     // ---------------------------------------------------------------- time
 
+    /// @dev Time does not outlast a call of the fuzzer's in every version of forge; `clock` does.
     modifier now_() {
         vm.warp(clock);
         _;
