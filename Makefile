@@ -26,6 +26,7 @@ demo: $(READY) ## simulate a day of a local market on a local chain; the report 
 test: $(READY) ## lint, compile and run all tests
 	$(MAKE) --no-print-directory lint
 	$(BIN)/ape compile --force # by itself Ape misses a change in a library that other contracts import
+	$(BIN)/forge test
 	$(BIN)/pytest
 
 .PHONY: bench
@@ -34,9 +35,14 @@ bench: $(READY) $(PEERS_READY) ## print the figures that the README quotes
 	$(BIN)/python benchmarks/gas.py
 
 .PHONY: fuzz
-fuzz: $(READY) ## long fuzz runs: the rules on chain against their Python twin, and the packing with forge
+fuzz: $(READY) ## long fuzz runs: the rules on chain against their Python twin, whole auctions against an adversary
 	CLEARWATT_FUZZ_SEEDS=100 $(BIN)/pytest tests/contracts/equilibrium
-	$(BIN)/forge test
+	CLEARWATT_MACHINE_EXAMPLES=100 $(BIN)/pytest tests/contracts/adversary
+	FOUNDRY_PROFILE=long $(BIN)/forge test --no-match-path 'tests/fuzz/market/*'
+
+.PHONY: invariants
+invariants: $(READY) ## half a million random calls on whole markets; the invariants must hold after each
+	FOUNDRY_PROFILE=long $(BIN)/forge test --match-path 'tests/fuzz/market/*'
 
 .PHONY: audit
 audit: $(READY) $(AUDIT_READY) ## put the contracts to Slither

@@ -18,7 +18,8 @@ STEPS = int(os.environ.get("CLEARWATT_ADVERSARY_STEPS", "25"))
 def small_market(project: Any, chain: Any, accounts: Any) -> Community:
     """Six members, one of them poor, in a market whose ring turns with every other auction."""
     parties = accounts[1].address, accounts[2].address
-    market = deploy_community(project, chain, accounts[0], *parties, ring_size=2, imbalance_margin=400)
+    terms = {"ring_size": 2, "horizon": 7_200, "imbalance_margin": 400}
+    market = deploy_community(project, chain, accounts[0], *parties, **terms)
     market.admit(accounts[1], zone=0)
     market.admit(accounts[3], zone=2, source="solar")
     market.admit(accounts[4], zone=2)

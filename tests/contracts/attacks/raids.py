@@ -67,6 +67,12 @@ def settling(
     return refusal(day.market.settlement.settle, *sent, sender=sender or day.market.owner)
 
 
+def settled(market: Community, receipt: Any) -> list[codec.Settled]:
+    """What the log of a `settle` says of every member in it."""
+    [event] = receipt.decode_logs(market.settlement.MembersSettled)
+    return list(codec.unpack_settlements(bytes(event.settlements), market.config.schedule.slots))
+
+
 def settle_all(day: Day, imbalance: bytes) -> None:
     market = day.market
     market.settle(day.auction, imbalance, [day.delivery(p) for p in market.participants])

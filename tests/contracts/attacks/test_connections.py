@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from eth_utils import keccak
+
 from clearwatt.chain import codec
 from tests.contracts.community import Community
 from tests.contracts.day import Day
@@ -57,15 +59,16 @@ def test_market__spends_for_others__refused(day_delivered: Day, stranger: Any) -
     member = market.participants[1]
     position = codec.pack_position(day_delivered.position(member))
     refused = ("NotConnectedCaller", stranger.address)
-    sent = (0, member.address, market.chain.provider.web3.keccak(position))
-    assert refusal(market.market.spend, *sent, bytes(32), sender=stranger) == refused
-    assert refusal(market.market.draw, *sent, sender=stranger) == refused
+    entry = bytes.fromhex(member.address[2:]) + bytes(keccak(position)) + bytes(32)
+    assert refusal(market.market.spend, 0, entry, sender=stranger) == refused
+    assert refusal(market.market.draw, 0, member.address, bytes(32), sender=stranger) == refused
 
 
 def test_vault__books_for_others__refused(market: Community, stranger: Any) -> None:
     """A stranger books itself a settlement, or pays the network out of nothing."""
     refused = ("NotConnectedCaller", stranger.address)
-    assert refusal(market.vault.settleCash, stranger, 0, 10**8, 0, sender=stranger) == refused
+    payment = bytes.fromhex(stranger.address[2:]) + (10**8).to_bytes(16, "big") + bytes(16)
+    assert refusal(market.vault.settle, payment, [0], sender=stranger) == refused
     assert refusal(market.vault.payNetwork, 10**8, sender=stranger) == refused
     assert refusal(market.vault.seat, stranger, 0, True, sender=stranger) == refused
 

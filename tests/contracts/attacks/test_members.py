@@ -12,6 +12,7 @@ from tests.contracts.attacks.raids import (
     passed_over,
     post,
     said,
+    settled,
 )
 from tests.contracts.community import Community, Participant
 from tests.contracts.day import Day
@@ -224,7 +225,7 @@ def test_member__out_of_balance_on_purpose__worse_than_trading(
     for deviations in ((5, 5, 5, 5), (-5, -5, -5, -5)):
         before = market.chain.provider.snapshot()
         receipt = market.settle(0, final_prices, [day_delivered.delivery(producer, deviations)])
-        [event] = receipt.decode_logs(market.settlement.MemberSettled)
+        [event] = settled(market, receipt)
         assert event.cash == position.cash
         assert event.imbalance < sum(d * price for d, price in zip(deviations, prices, strict=True))
         market.chain.provider.restore(before)

@@ -7,7 +7,7 @@ import pytest
 
 from clearwatt.chain import codec
 from clearwatt.units import INT24_MAX, INT24_MIN, INT32_MAX, INT32_MIN
-from tests.contracts.attacks.raids import balance, free_money, live_bids, said
+from tests.contracts.attacks.raids import balance, free_money, live_bids, said, settled
 from tests.contracts.attacks.swift import SwiftCommunity
 from tests.contracts.community import Community, Participant, deploy_community
 from tests.contracts.day import Day
@@ -124,7 +124,7 @@ def test_reading__at_the_corner__imbalance_to_the_unit(wide: Community, price: i
     position = day.position(member)
     before = balance(wide, member.address)
     receipt = wide.settle(0, final_prices, [wide.delivery(0, member, position, readings)])
-    [event] = receipt.decode_logs(wide.settlement.MemberSettled)
+    [event] = settled(wide, receipt)
     at = INT24_MIN if reading > 0 else INT24_MAX
     assert event.imbalance == sum((reading - fill) * at for fill in position.fills)
     account = wide.vault.accountOf(member.address)
@@ -168,9 +168,9 @@ def test_lock__dearest_bundle_of_all__fits_the_record(wide: Community) -> None:
 
 def test_ring__turned_more_often_than_it_counts__refused(deploy: Deploy, accounts: Any) -> None:
     """A member waits until the ring has turned so often that an old record looks new."""
-    market = deploy(slot_seconds=1, slots=1, ring_size=1)
+    market = deploy(slot_seconds=1, slots=1, ring_size=2, horizon=2)
     member = market.admit(accounts[3], zone=1)
-    last = 2**20 - 1
+    last = 2**21 - 1
     market.open_gate(last + 1)
     assert refusal(market.market.bid, last, b"", sender=member.account) is None
     assert refusal(market.market.bid, last + 1, b"", sender=member.account) == ("MarketEnded",)

@@ -180,7 +180,7 @@ def test_money__moved_by_the_owner__refused(market: Community, producer: Partici
     vault, victim = market.vault, producer.address
     refused = ("NotConnectedCaller", market.owner.address)
     for method, arguments in (
-        (vault.settleCash, (victim, 0, -100, 0)),
+        (vault.settle, (bytes.fromhex(victim[2:]) + b"\xff" * 16 + bytes(16), [0])),
         (vault.forfeit, (victim, 100)),
         (vault.unlock, (victim, 100)),
         (vault.relock, (victim, 0, 100)),

@@ -35,7 +35,7 @@ def test_chunked__random_claims__verdict_and_positions_of_a_single_transaction(
     market = deploy(grid=grid, slots=2, ring_size=ROUNDS, min_price=-10, max_price=15)
     for number in range(5):
         market.admit(accounts[3 + number], zone=number % grid.zones)
-    market.travel(market.config.schedule.opening(ROUNDS))
+    market.open_gate(ROUNDS - 1)
     place_random_bids(market, rng)
     rules: Counter[str] = Counter()
     for auction in range(0, ROUNDS, EVERY):
