@@ -37,7 +37,7 @@ bench: $(READY) $(PEERS_READY) ## print the figures that the README quotes
 .PHONY: fuzz
 fuzz: $(READY) ## long fuzz runs: the rules on chain against their Python twin, whole auctions against an adversary
 	CLEARWATT_FUZZ_SEEDS=100 $(BIN)/pytest tests/contracts/equilibrium
-	CLEARWATT_MACHINE_EXAMPLES=100 $(BIN)/pytest tests/contracts/adversary
+	CLEARWATT_ADVERSARY_RUNS=100 $(BIN)/pytest tests/contracts/adversary
 	FOUNDRY_PROFILE=long $(BIN)/forge test --no-match-path 'tests/fuzz/market/*'
 
 .PHONY: invariants
