@@ -6,6 +6,9 @@ tests/mutants/*.toml list the mutants, one file of mutants for one source:
     [[suites]]                     # tried in this order until one kills the mutant
     contracts = ["Market"]         # compiled with the mutant for these tests; none for Python
     tests = ["tests/contracts/market"]
+    [[suites]]
+    forge = "tests/fuzz/Equilibrium.t.sol"  # or by forge, in a copy of nothing but what it needs
+    needs = ["contracts/libraries"]
     [[mutants]]
     name = "e4-surplus-passes"     # unique
     rule = "E4"
@@ -44,6 +47,7 @@ TIMEOUT = 600.0
 
 FIRST_FAILURE = re.compile(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", re.MULTILINE)
 HANGS = "the clock"
+FORGE = "forge, "
 
 
 class MutantError(Exception):
@@ -52,10 +56,12 @@ class MutantError(Exception):
 
 @dataclass(frozen=True)
 class Suite:
-    """Tests that should notice, and the contracts that carry the mutant into them."""
+    """Tests that should notice and the contracts that carry the mutant into them, or a forge test and what it needs."""
 
-    contracts: tuple[str, ...]
-    tests: tuple[str, ...]
+    contracts: tuple[str, ...] = ()
+    tests: tuple[str, ...] = ()
+    forge: str = ""
+    needs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -136,10 +142,14 @@ def read_lists() -> list[Mutant]:
 def read_list(path: Path) -> list[Mutant]:
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
-        suites = tuple(Suite(tuple(s["contracts"]), tuple(s["tests"])) for s in content["suites"])
+        suites = tuple(suite_of(entry) for entry in content["suites"])
         return [Mutant(file=content["file"], suites=suites, **entry) for entry in content["mutants"]]
     except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
         raise MutantError(f"{path.name} is not a list of mutants: {error}") from error
+
+
+def suite_of(entry: dict[str, Any]) -> Suite:
+    return Suite(**{key: value if isinstance(value, str) else tuple(value) for key, value in entry.items()})
 
 
 def chosen(mutants: list[Mutant], names: Sequence[str] | None) -> list[Mutant]:
@@ -184,7 +194,8 @@ def campaign(mutants: list[Mutant], jobs: int) -> list[Mutant]:
 def check_killers(copy: Path, fates: list[tuple[Mutant, str | None]]) -> None:
     """A test that fails by itself has killed nothing."""
     for on_chain in (True, False):
-        of_kind = {killer for mutant, killer in fates if killer and mutant.on_chain == on_chain} - {HANGS}
+        named = {killer for mutant, killer in fates if killer and mutant.on_chain == on_chain}
+        of_kind = {killer for killer in named if killer != HANGS and not killer.startswith(FORGE)}
         if of_kind and (failing := first_failure(copy, sorted(of_kind), on_chain)):
             raise MutantError(f"{failing} fails without any mutant")
 
@@ -214,6 +225,10 @@ def fate(copy: Path, mutant: Mutant) -> str | None:
     original = changed.read_bytes()
     try:
         for suite in mutant.suites:
+            if suite.forge:
+                if forge_notices(copy, suite, mutant):
+                    return f"{FORGE}{suite.forge}"
+                continue
             if mutant.on_chain:
                 changed.write_text(
                     with_mutant(mutant, suite.contracts, json.loads(original)), encoding="utf-8"
@@ -225,6 +240,40 @@ def fate(copy: Path, mutant: Mutant) -> str | None:
         return None
     finally:
         changed.write_bytes(original)
+
+
+def forge_notices(copy: Path, suite: Suite, mutant: Mutant) -> bool:
+    """Whether the forge test fails on the mutant."""
+    folder = copy / "forge"
+    if not folder.exists():
+        lay_out_forge(folder, suite)
+    changed = folder / mutant.file
+    original = changed.read_bytes()
+    try:
+        changed.write_text(mutant.source(), encoding="utf-8")
+        done = run(folder, [BIN / "forge", "test", "--fail-fast", "--match-path", suite.forge])
+    except subprocess.TimeoutExpired:
+        return True
+    finally:
+        changed.write_bytes(original)
+    if "Compiler run failed" in done.stdout:
+        raise MutantError(f"{mutant.name} does not compile: {done.stdout[-2000:]}")
+    return done.returncode != 0
+
+
+def lay_out_forge(folder: Path, suite: Suite) -> None:
+    """What the forge test needs and nothing else, so that little is compiled; it must pass without a mutant."""
+    for name in (*suite.needs, suite.forge, "foundry.toml"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, folder / name)
+        else:
+            shutil.copy2(ROOT / name, folder / name)
+    for name in (".venv", "node_modules"):
+        (folder / name).symlink_to(ROOT / name)
+    done = run(folder, [BIN / "forge", "test", "--match-path", suite.forge])
+    if done.returncode:
+        raise MutantError(f"{suite.forge} fails without any mutant: {done.stdout[-2000:]}")
 
 
 def first_failure(copy: Path, tests: Sequence[str], on_chain: bool) -> str | None:

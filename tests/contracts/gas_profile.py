@@ -131,10 +131,11 @@ def bundles(community: Community, shape: Shape, auction: int) -> dict[str, list[
     """Everybody's bundle by address: limits around the tariffs; the retailer's is large and at the tariffs."""
     rng = random.Random(f"{shape} {auction}")
     addresses = [participant.address for participant in community.participants]
-    return {address: _bundle(rng, shape, index == 0) for index, address in enumerate(addresses)}
+    return {address: bundle(rng, shape, index == 0) for index, address in enumerate(addresses)}
 
 
-def _bundle(rng: random.Random, shape: Shape, retailer: bool) -> list[tuple[int, int, int]]:
+def bundle(rng: random.Random, shape: Shape, retailer: bool) -> list[tuple[int, int, int]]:
+    """One member's steps; the retailer's are at the tariffs."""
     places = [(slot, index) for slot in range(shape.slots) for index in range(shape.steps_per_slot)]
     return [_retail_step(shape, *place) if retailer else _household_step(rng, place[0]) for place in places]
 

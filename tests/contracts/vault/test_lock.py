@@ -118,15 +118,20 @@ def test_try_to_reserve__any_lock__agrees_with_relock(funded: Till, member: Any)
 # ------------------------------------------------------------------------------------------------ adjusting
 
 
-def test_adjust__no_seat_or_in_debt__lock_follows_all_the_same(funded: Till, member: Any) -> None:
+def test_adjust__no_seat_or_in_debt__lock_follows_and_what_becomes_free_repays_the_debt(
+    funded: Till, member: Any, balancing_party: Any
+) -> None:
     funded.vault.relock(member, 0, 300, sender=funded.market)
     funded.seat(member, 2, active=False)
     funded.vault.adjust(member, 300, 400, sender=funded.market)
     assert funded.state(member) == (CURRENCY, 400, 0)
     funded.settle(member, imbalance=-CURRENCY)
     assert funded.state(member) == (400, 400, 400)
-    funded.vault.adjust(member, 400, 390, sender=funded.market)
-    assert funded.state(member) == (400, 390, 400)
+    received = funded.balance(balancing_party)
+    receipt = funded.vault.adjust(member, 400, 390, sender=funded.market)
+    assert [event.money for event in receipt.decode_logs(funded.vault.DebtRepaid)] == [10]
+    assert funded.state(member) == (390, 390, 390)
+    assert funded.balance(balancing_party) == received + 10
 
 
 def test_adjust__beyond_free_money__refused(funded: Till, member: Any) -> None:
