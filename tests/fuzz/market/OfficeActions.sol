@@ -56,7 +56,7 @@ abstract contract OfficeActions is BidActions {
     function announceChange(uint256 who, uint256 whom, uint256 what) external now_ {
         address member = _anybody(whom);
         address sender = who % 4 == 0 ? _member(who) : OWNER;
-        if (registry.changeOf(member).from != 0 && who % 16 != 1) return; // else it would hardly ever come to pass
+        if (registry.changeOf(member).adoptableFrom != 0 && who % 16 != 1) return; // else it would hardly ever come to pass
         uint16 zone = uint16(what % (ZONES + 1));
         bool allowed = sender == OWNER && member != STRANGER && zone < ZONES;
         address meter = _newKey(_nextMeter++);
