@@ -67,7 +67,7 @@ abstract contract OfficeActions is BidActions {
     function adoptChange(uint256 whom) external now_ {
         address member = _anybody(whom);
         Change memory change = registry.changeOf(member);
-        bool allowed = change.from != 0 && clock >= change.from;
+        bool allowed = change.adoptableFrom != 0 && clock >= change.adoptableFrom;
         if (!_attempt(allowed, STRANGER, address(registry), abi.encodeCall(IRegistry.adopt, (member)))) return;
         require(registry.memberOf(member).meter == change.meter, "adopted");
     }
