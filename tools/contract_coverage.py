@@ -38,7 +38,7 @@ COPIED = (
 )
 LINKED = (".venv", "node_modules", "data", "deployments", "package.json")
 NOT_COUNTED = ("contracts/interfaces/", "contracts/mocks/")
-LEFT_OUT = ("tests/contracts/test_gas.py", "tests/contracts/test_sizes.py")
+LEFT_OUT = tuple(f"tests/contracts/test_{name}.py" for name in ("gas", "sizes", "capacity"))
 ROOMY_CHAIN = ("--gas-limit", "1000000000000", "--code-size-limit", "10000000")
 
 
