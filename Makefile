@@ -33,6 +33,7 @@ test: $(READY) ## lint, compile and run all tests
 bench: $(READY) $(PEERS_READY) ## print the figures that the README quotes
 	$(BIN)/python benchmarks/clearing.py
 	$(BIN)/python benchmarks/gas.py
+	$(BIN)/python benchmarks/chunked.py
 
 .PHONY: fuzz
 fuzz: $(READY) ## long fuzz runs: the rules on chain against their Python twin, whole auctions against an adversary
