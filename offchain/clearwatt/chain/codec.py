@@ -101,7 +101,7 @@ def _unpack_marginal(entry: bytes) -> Marginal:
 
 
 def pack_bids(bids: Iterable[Bid]) -> bytes:
-    """Bids as `Market.clear` reads them, traders ascending."""
+    """Bids as `Clearing.clear` reads them, traders ascending."""
     return b"".join(map(pack_bid, sorted(bids, key=lambda bid: int(bid.member, 16))))
 
 
