@@ -19,6 +19,13 @@ MARGIN = 1.0
 """How far beyond what can be reached a missing bound is put, relative to the range and in kWh."""
 
 
+FAR = 1e200
+"""Bounds of what has none."""
+
+STILL = 1e30
+"""Stiffness of what can't move."""
+
+
 @dataclass(frozen=True)
 class Groups:
     """Sums over columns that belong together: ``of`` is int[n], ascending, below ``count``."""
@@ -66,7 +73,8 @@ class Layout:
     home_zone: int[H] ascending. home_of: int[M] of each connection. capped: bool[T, H] where the net
         injection is a variable; elsewhere it is what the offers and stores make it.
     offer_order, store_order: the program's rows by home. homes_of_offers, homes_of_stores: sums over them.
-    low, high, cost, curvature: [T, V]. live: [T, V] variables that are neither fixed nor absent.
+    low, high, cost, curvature: [T, V]. live: bool[T, V] variables that are neither fixed nor absent. The bounds of
+        the others lie so far away that nothing comes near them, and `start` is where they stay.
     """
 
     program: Program
@@ -86,6 +94,23 @@ class Layout:
     cost: np.ndarray
     curvature: np.ndarray
     live: np.ndarray
+    start: np.ndarray
+
+    @cached_property
+    def stiffness(self) -> np.ndarray:
+        """[T, V] second derivative of each variable's cost; of what can't move, so much that it doesn't."""
+        return np.where(self.live, self.curvature, STILL)
+
+    @cached_property
+    def cost_scale(self) -> float:
+        """Mean of the costs' sizes, currency per kWh; 1 where nothing costs anything."""
+        costs = np.abs(self.cost[self.live])
+        return float(costs.mean()) if costs.any() else 1.0
+
+    @cached_property
+    def energy_scale(self) -> float:
+        """1 kWh, or the largest fixed injection."""
+        return 1 + float(np.abs(self.fixed).max(initial=0))
 
     @cached_property
     def columns(self) -> dict[str, slice]:
@@ -161,6 +186,7 @@ def _assemble(
     links, flows = _links(program, added, reach_low, reach_high)
     boxes = [_offers(program, offer_order), *_stores(program, store_order), caps, *flows]
     low, high, cost, curvature = (_columns([box[part] for box in boxes]) for part in range(4))
+    live = high > low
     return Layout(
         program=program,
         parent=parent,
@@ -174,11 +200,12 @@ def _assemble(
         homes_of_stores=Groups(home_of[program.stores.connection][store_order], len(home_zone)),
         zones_of_homes=Groups(home_zone, len(parent)),
         links=links,
-        low=low,
-        high=high,
+        low=np.where(live, low, -FAR),
+        high=np.where(live, high, FAR),
         cost=cost,
         curvature=curvature,
-        live=high > low,
+        live=live,
+        start=np.where(live, 0, low),
     )
 
 

@@ -9,10 +9,6 @@ from clearwatt.dispatch.blocks import Chains, Gains, eliminate_controls
 from clearwatt.dispatch.layout import Layout
 from clearwatt.dispatch.zones import ZoneFactor
 
-FIXED = 1e30
-"""Stiffness of a state that can't move."""
-
-
 @dataclass
 class Point:
     """Where the method is: x [T, V] and the multipliers of the equations, in the layout's order.
@@ -92,26 +88,22 @@ class Equations:
 class Newton:
     """The system at one point, factorised.
 
-    freedom: [T, V] 1/w of every variable, 0 where it is fixed. stiffness: [T, V] w.
-    The names follow the elimination in the module's functions; all arrays are [T, ...].
+    stiffness: [T, V] second derivative w of every variable's own cost and barrier.
     """
 
-    def __init__(self, equations: Equations, stiffness: np.ndarray, freedom: np.ndarray) -> None:
+    def __init__(self, equations: Equations, stiffness: np.ndarray) -> None:
         self.equations, self.layout, self.gains = equations, equations.layout, equations.gains
-        self.free = equations.parts(freedom)
+        self.free = equations.parts(1 / stiffness)
         self.controls = eliminate_controls(self.gains, self.free["up"], self.free["down"])
         layout, store_home = self.layout, equations.store_home
         own = layout.homes_of_offers.sum(self.free["offers"]) + layout.homes_of_stores.sum(self.controls.own)
-        cap = np.where(layout.capped, equations.parts(stiffness)["net"], 0)
-        self.cap = cap
-        self.share = 1 / (1 + cap * own)  # of a change of the zone's price that gets behind the cap
-        self.own = own
-        held = (cap * self.share)[:, store_home]
-        state = np.where(layout.live[:, layout.columns["state"]], equations.parts(stiffness)["state"], FIXED)
-        state = state + self.gains.injecting * held
-        between = self.controls.stiffness + self.controls.pull**2 * held
-        self.between = between
-        self.chains = Chains(self.gains.retention, state, between)
+        stiff = equations.parts(stiffness)
+        self.own = own  # response of a home's injection to its price while states stay
+        self.cap = np.where(layout.capped, stiff["net"], 0)
+        self.share = 1 / (1 + self.cap * own)  # of a change of the zone's price that gets behind the cap
+        held = (self.cap * self.share)[:, store_home]
+        self.between = self.controls.stiffness + self.controls.pull**2 * held
+        self.chains = Chains(self.gains.retention, stiff["state"] + self.gains.injecting * held, self.between)
 
     @cached_property
     def zones(self) -> ZoneFactor:

@@ -1,14 +1,15 @@
 """A primal-dual interior-point method that knows what a dispatch problem looks like.
 
-Every variable has its own bounds, so what a Newton step needs is 1/w per variable (`blocks`), and elimination
-runs the way the problem hangs together: controls into states, states along time, offers and stores into their home's
-net injection, homes into their zone's balance, zones along the tree (`newton`, `zones`). What is left at the end
-is one dense [T, T] system per zone; time and memory are linear in the number of members.
+Every variable has its own bounds, so what a Newton step needs is 1/w per variable (`blocks`), and elimination runs the way
+the problem hangs together: controls into states, states along time, offers and stores into their home's
+net injection, homes into their zone's balance, zones along the tree (`newton`, `zones`). What is left at the end is
+one dense [T, T] system per zone; time and memory are linear in the number of members.
 
-The method is Mehrotra's predictor and corrector [1]_. Iterates are strictly within their bounds and dual feasible from the
-start; only the equations' residuals have to be brought to 0.
+The method is Mehrotra's predictor and corrector [1]_ with Gondzio's corrections towards the centre [2]_. Iterates
+are strictly within their bounds; only the equations' residuals have to be brought to 0.
 
 .. [1] S. Mehrotra, "On the implementation of a primal-dual interior point method", SIAM J. Optim. 2 (1992).
+.. [2] J. Gondzio, "Multiple centrality corrections in a primal-dual method", Comput. Optim. Appl. 6 (1996).
 """
 
 import logging
@@ -22,24 +23,31 @@ from clearwatt.dispatch.errors import NotConverged
 from clearwatt.dispatch.layout import Layout, lay_out
 from clearwatt.dispatch.newton import Equations, Newton, Point
 from clearwatt.dispatch.program import Program, Solution, objective
+from clearwatt.dispatch.start import Start, cold_start, warm_start
 
 log = logging.getLogger(__name__)
 
 TOLERANCE = 1e-8
-MAX_ITERATIONS = 100
+MAX_ITERATIONS = 200
 SOLVER = f"clearwatt structured interior point {__version__}"
-TO_THE_BOUND = 0.995
-STILL = 1e12
-"""Stiffness of what is fixed."""
-NOTHING = 1e-300
-"""Multiplier of a bound that isn't there: nothing, but one can divide by it."""
+
+TO_THE_BOUND = 0.98
+"""Share of the way to the first bound that a step goes."""
+
+CORRECTIONS = 2
+REACH = 0.3
+"""How much longer a step each correction tries to make possible."""
+SPREAD = 0.1
+"""Products of distance and multiplier below this share of the mean, or as far above, are corrected."""
+WORTH = 0.01
+"""Share of the reach that a correction must gain for another one to follow."""
 
 
 @dataclass(frozen=True)
 class Progress:
     """Where an iteration stands: all relative, 0 at the optimum.
 
-    lacking: of the equations, largest. gap: between primal and dual objective. tilted: of the gradient, largest.
+    lacking: of the equations, largest. gap: complementarity against cost. tilted: of the gradient, largest.
     """
 
     lacking: float
@@ -50,118 +58,190 @@ class Progress:
     def worst(self) -> float:
         return max(self.lacking, self.gap, self.tilted)
 
+    def __str__(self) -> str:
+        return f"residuals {self.lacking:.1e} primal, {self.tilted:.1e} dual; gap {self.gap:.1e}"
 
-def solve(program: Program, *, tolerance: float = TOLERANCE, max_iterations: int = MAX_ITERATIONS) -> Solution:
+
+def solve(
+    program: Program,
+    *,
+    start: Start | None = None,
+    tolerance: float = TOLERANCE,
+    max_iterations: int = MAX_ITERATIONS,
+) -> Solution:
     """The optimum of a program without integers.
 
-    Raises NotConverged with how far it came.
+    start: a solution of a program of the same shape that is not far from this one.
+    Raises NotConverged with how far it came: there may be no feasible schedule (`infeasible`).
     """
+    return _run(program, None, start, tolerance, max_iterations)
+
+
+def respond(
+    program: Program,
+    zone_price: np.ndarray,
+    *,
+    start: Start | None = None,
+    tolerance: float = TOLERANCE,
+    max_iterations: int = MAX_ITERATIONS,
+) -> Solution:
+    """What everybody does best at given prices, whether or not the zones then balance.
+
+    zone_price: [Z, T] currency per kWh.
+    """
+    return _run(program, zone_price, start, tolerance, max_iterations)
+
+
+def _run(
+    program: Program,
+    zone_price: np.ndarray | None,
+    start: Start | None,
+    tolerance: float,
+    max_iterations: int,
+) -> Solution:
+    if program.has_integers:
+        raise NotConverged("the structured method takes no integers; solve_highs does")
     began = time.perf_counter()
-    method = InteriorPoint(lay_out(program))
-    for iteration in range(max_iterations):
-        progress = method.progress()
-        log.debug("%3d lacking %.1e gap %.1e tilted %.1e", iteration, progress.lacking, progress.gap, progress.tilted)
-        if progress.worst <= tolerance:
-            return method.solution(iteration, time.perf_counter() - began)
-        method.advance()
-    raise NotConverged(f"{SOLVER}: after {max_iterations} iterations {method.progress()}")
+    method = InteriorPoint(lay_out(program), zone_price, start)
+    with np.errstate(all="ignore"):  # what is not a number is noticed below
+        for iteration in range(max_iterations):
+            progress = method.progress()
+            log.debug("iteration %d: %s", iteration, progress)
+            if progress.worst <= tolerance:
+                return method.solution(iteration, time.perf_counter() - began)
+            if not np.isfinite(progress.worst):
+                break
+            method.advance()
+    raise NotConverged(f"{SOLVER} stopped after {iteration + 1} iterations with {progress}")
+
+
+@dataclass(frozen=True)
+class _Direction:
+    """A step of everything, and how far it can be gone before the first bound: of x and of the multipliers."""
+
+    step: Point
+    below: np.ndarray
+    above: np.ndarray
+    primal: float
+    dual: float
+
+    @property
+    def reach(self) -> float:
+        return self.primal + self.dual
 
 
 class InteriorPoint:
-    """The iterates."""
+    """The iterates: a point, and the multipliers of the bounds below and above each variable."""
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, zone_price: np.ndarray | None = None, start: Start | None = None) -> None:
         self.layout, self.equations = layout, Equations(layout)
-        self.live = layout.live
-        self.count = 2 * int(self.live.sum())
-        self.point = self._start()
-        gradient = self.equations.gradient(self.point)
-        scale = self._cost_scale()
-        self.below = np.where(self.live, np.maximum(gradient, 0) + scale, NOTHING)
-        self.above = np.where(self.live, np.maximum(-gradient, 0) + scale, NOTHING)
+        self._given = None if zone_price is None else _with_added_zones(layout, zone_price)
+        self._count = max(2 * int(layout.live.sum()), 1)
+        self._cost_scale = layout.cost_scale
+        begin = cold_start(self.equations, self._given) if start is None else warm_start(self.equations, start)
+        self.point, self.below, self.above = begin
+        if self._given is not None:
+            self.point.zone_price[...] = self._given
         self._measure()
-
-    def _cost_scale(self) -> float:
-        costs = np.abs(self.layout.cost[self.live])
-        return float(costs.mean()) if costs.size and costs.any() else 1.0
-
-    def _start(self) -> Point:
-        layout = self.layout
-        x = (layout.low + layout.high) / 2
-        net = self.equations.parts(x)["net"]
-        net[...] = np.where(layout.capped, net, layout.fixed + self.equations.injections(x))
-        slots = len(x)
-        return Point(
-            x,
-            np.zeros((slots, len(layout.parent))),
-            np.zeros((slots, len(layout.home_zone))),
-            np.zeros((slots, len(layout.store_order))),
-        )
 
     def _measure(self) -> None:
         """Distances to the bounds, residuals and gradient at the present point."""
-        layout, x = self.layout, self.point.x
-        self.room_below = np.where(self.live, x - layout.low, 1)
-        self.room_above = np.where(self.live, layout.high - x, 1)
+        x = self.point.x
+        self.room_below = x - self.layout.low
+        self.room_above = self.layout.high - x
         self.lacking = self.equations.residuals(x)
-        self.gradient = np.where(self.live, self.equations.gradient(self.point), 0)
+        self.gradient = self.equations.gradient(self.point)
 
     def progress(self) -> Progress:
-        x, layout = self.point.x, self.layout
-        cost = float((layout.cost * x + layout.curvature / 2 * x * x)[self.live].sum())
-        tilted = self.gradient - self.below + self.above
-        complementarity = self._complementarity() * self.count
-        lacking = max((float(np.abs(part).max(initial=0)) for part in self.lacking), default=0)
+        """How far from the optimum the present point is."""
+        layout, x = self.layout, self.point.x
+        cost = layout.curvature * x
+        cost *= 0.5
+        cost += layout.cost
+        cost *= x
+        cost *= layout.live
+        tilted = self.gradient - self.below
+        tilted += self.above
+        tilted *= layout.live
+        rows = self.lacking if self._given is None else self.lacking[:2]
         return Progress(
-            lacking / (1 + float(np.abs(layout.fixed).max(initial=0))),
-            complementarity / (1 + abs(cost)),
-            float(np.abs(tilted).max(initial=0)) / (1 + self._cost_scale()),
+            max(_largest(row) for row in rows) / layout.energy_scale,
+            self._complementarity() * self._count / (1 + abs(float(cost.sum()))),
+            _largest(tilted) / (1 + self._cost_scale),
         )
 
     def _complementarity(self) -> float:
-        total = (self.room_below * self.below).sum() + (self.room_above * self.above).sum()
-        return float(total) / max(self.count, 1)
+        """Mean product of distance and multiplier."""
+        below = np.vdot(self.room_below, self.below)
+        return float(below + np.vdot(self.room_above, self.above)) / self._count
 
     def advance(self) -> None:
-        """One predictor and corrector."""
+        """One predictor, one corrector, and corrections towards the centre while they pay."""
         pull_below, pull_above = self.below / self.room_below, self.above / self.room_above
-        stiffness = np.where(self.live, self.layout.curvature + pull_below + pull_above, STILL)
-        newton = Newton(self.equations, stiffness, np.where(self.live, 1 / stiffness, 0))
-        aim, step = 0.0, None
-        correction_below = correction_above = 0.0
-        for attempt in range(2):
-            target_below = (aim - correction_below) / self.room_below
-            target_above = (aim - correction_above) / self.room_above
-            push = np.where(self.live, target_below - target_above - self.gradient, 0)
-            step = newton.step(push, self.lacking)
-            move = np.where(self.live, step.x, 0)
-            below = np.where(self.live, target_below - pull_below * move - self.below, 0)
-            above = np.where(self.live, target_above + pull_above * move - self.above, 0)
-            primal = _longest((self.room_below, move), (self.room_above, -move))
-            dual = _longest((self.below, below), (self.above, above))
-            if attempt == 0:
-                after = ((self.room_below + primal * move) * (self.below + dual * below)).sum() + (
-                    (self.room_above - primal * move) * (self.above + dual * above)
-                ).sum()
-                now = self._complementarity()
-                ratio = float(after) / max(self.count, 1) / now
-                aim = now * ratio**3
-                correction_below, correction_above = move * below, -move * above
-        if not self.layout.program.is_linear:
-            primal = dual = min(primal, dual)
-        primal, dual = min(1, TO_THE_BOUND * primal), min(1, TO_THE_BOUND * dual)
-        self._move(step, below, above, primal, dual)
+        stiffness = self.layout.stiffness + pull_below
+        stiffness += pull_above
+        newton = Newton(self.equations, stiffness)
+        pulls = pull_below, pull_above
+        predictor = self._direction(newton, pulls, (0.0, 0.0))
+        mean = self._complementarity()
+        aim = mean * (self._complementarity_after(predictor) / mean) ** 3
+        aims = aim - predictor.step.x * predictor.below, aim + predictor.step.x * predictor.above
+        best = self._direction(newton, pulls, aims)
+        for _ in range(CORRECTIONS):
+            self._correct(aims, best, aim)
+            trial = self._direction(newton, pulls, aims)
+            gain = trial.reach - best.reach
+            best = trial if gain > 0 else best
+            if gain < WORTH * REACH:
+                break
+        self._move(best)
 
-    def _move(self, step: Point, below: np.ndarray, above: np.ndarray, primal: float, dual: float) -> None:
-        point = self.point
+    def _direction(self, newton: Newton, pulls: tuple, aims: tuple) -> _Direction:
+        """The Newton step towards products of distance and multiplier equal to the aims."""
+        below, above = aims[0] / self.room_below, aims[1] / self.room_above
+        push = below - above
+        push -= self.gradient
+        step = newton.step(push, self.lacking, None if self._given is None else np.zeros_like(self._given))
+        below -= pulls[0] * step.x
+        below -= self.below
+        above += pulls[1] * step.x
+        above -= self.above
+        primal = _longest((step.x, self.room_below, -1), (step.x, self.room_above, 1))
+        dual = _longest((below, self.below, -1), (above, self.above, -1))
+        return _Direction(step, below, above, primal, dual)
+
+    def _complementarity_after(self, direction: _Direction) -> float:
+        """What is left of it at the end of a step."""
+        moved = direction.primal * direction.step.x
+        below = np.vdot(self.room_below + moved, self.below + direction.dual * direction.below)
+        above = np.vdot(self.room_above - moved, self.above + direction.dual * direction.above)
+        return float(below + above) / self._count
+
+    def _correct(self, aims: tuple[np.ndarray, np.ndarray], direction: _Direction, aim: float) -> None:
+        """Aim differently at the products that would get in the way of a longer step."""
+        primal, dual = min(1.0, direction.primal + REACH), min(1.0, direction.dual + REACH)
+        least, most = SPREAD * aim, aim / SPREAD
+        sides = (
+            (aims[0], self.room_below, primal, self.below, direction.below),
+            (aims[1], self.room_above, -primal, self.above, direction.above),
+        )
+        for goal, room, along, multiplier, change in sides:
+            product = (room + along * direction.step.x) * (multiplier + dual * change)
+            wanted = np.clip(product, least, most)
+            wanted -= product
+            goal += np.maximum(wanted, -most, out=wanted)
+
+    def _move(self, direction: _Direction) -> None:
+        primal, dual = TO_THE_BOUND * direction.primal, TO_THE_BOUND * direction.dual
+        point, step = self.point, direction.step
         self.point = Point(
             point.x + primal * step.x,
             point.zone_price + dual * step.zone_price,
             point.home_price + dual * step.home_price,
             point.value + dual * step.value,
         )
-        self.below = self.below + dual * below
-        self.above = self.above + dual * above
+        self.below = self.below + dual * direction.below
+        self.above = self.above + dual * direction.above
         self._measure()
 
     def solution(self, iterations: int, seconds: float) -> Solution:
@@ -169,10 +249,26 @@ class InteriorPoint:
         return _solution(self.layout, self.point, iterations, seconds)
 
 
-def _longest(*pairs: tuple[np.ndarray, np.ndarray]) -> float:
-    """The longest step at which no room is left in one place; infinite where there is no such place."""
-    fastest = max(float((-change / room).max(initial=0)) for room, change in pairs)
-    return 1 / fastest if fastest > 0 else np.inf
+def _largest(values: np.ndarray) -> float:
+    return float(max(values.max(initial=0), -values.min(initial=0)))
+
+
+def _longest(*changes: tuple[np.ndarray, np.ndarray, int]) -> float:
+    """The longest step, at most 1, that uses up no room; sign: which direction of a change uses it."""
+    fastest = 1.0
+    for change, room, sign in changes:
+        speed = change / room
+        fastest = max(fastest, float(speed.max(initial=0) if sign > 0 else -speed.min(initial=0)))
+    return 1 / fastest
+
+
+def _with_added_zones(layout: Layout, zone_price: np.ndarray) -> np.ndarray:
+    """The prices by slot, the zones that stand for connections at the price of the zone they are in."""
+    prices = np.empty((zone_price.shape[1], len(layout.parent)))
+    prices[:, : len(zone_price)] = zone_price.T
+    for zone in range(len(zone_price), len(layout.parent)):
+        prices[:, zone] = prices[:, layout.parent[zone]]
+    return prices
 
 
 def _solution(layout: Layout, point: Point, iterations: int, seconds: float) -> Solution:
