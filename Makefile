@@ -13,7 +13,7 @@ UV := uv==0.9.9
 
 .PHONY: help
 help: ## say what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: $(READY) ## make the environment: .venv and node_modules (the other targets do it themselves)
@@ -34,6 +34,16 @@ bench: $(READY) $(PEERS_READY) ## print the figures that the README quotes
 	$(BIN)/python benchmarks/clearing.py
 	$(BIN)/python benchmarks/gas.py
 	$(BIN)/python benchmarks/chunked.py
+
+# One thread per process, for every solver.
+.PHONY: bench-dispatch
+bench-dispatch: export OMP_NUM_THREADS = 1
+bench-dispatch: export OPENBLAS_NUM_THREADS = 1
+bench-dispatch: $(READY) $(PEERS_READY) ## print the dispatch figures: other solvers, PyPSA, plan after plan, agents
+	$(BIN)/python -m benchmarks.dispatch
+	$(BIN)/python -m benchmarks.dispatch_networks
+	$(BIN)/python -m benchmarks.dispatch_rolling
+	$(BIN)/python -m benchmarks.dispatch_distributed
 
 .PHONY: fuzz
 fuzz: $(READY) ## long fuzz runs: the rules on chain against their Python twin, whole auctions against an adversary

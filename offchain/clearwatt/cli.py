@@ -44,7 +44,7 @@ class LazyGroup(click.Group):
 
 @click.group(
     cls=LazyGroup,
-    lazy={"oracle": "clearwatt.oracle.cli:oracle"},
+    lazy={"dispatch": "clearwatt.dispatch.cli:dispatch", "oracle": "clearwatt.oracle.cli:oracle"},
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(__version__, prog_name="clearwatt")
@@ -86,7 +86,8 @@ def verify(context: click.Context, auction: str, result: str) -> None:
     Prints "optimal, canonical", or the first rule broken and where, and exits with 1.
     """
     from clearwatt.clearing.equilibrium import RuleBroken, check_result
-    from clearwatt.clearing.files import STANDARD_STREAM, read_auction, read_result
+    from clearwatt.clearing.files import read_auction, read_result
+    from clearwatt.documents import STANDARD_STREAM
 
     if auction == result == STANDARD_STREAM:
         raise UserError("only one of the two files can be standard input")

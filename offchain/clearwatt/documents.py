@@ -2,10 +2,17 @@
 
 import difflib
 import json
-from collections.abc import Iterable
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NoReturn
 
 from clearwatt.errors import UserError
+
+STANDARD_STREAM = "-"
+"""The file name that stands for standard input or standard output."""
 
 MAX_DIGITS = 100
 """No number of a file has more; Python would spend minutes on the conversion of a few million."""
@@ -15,6 +22,52 @@ Json = Any
 
 class FileError(UserError):
     """A file that is not what it should be."""
+
+
+@contextmanager
+def problems_of(path: str, stream: str = "input") -> Iterator[None]:
+    """Every problem of the file becomes a `FileError` that begins with its name ("-": the standard stream's)."""
+    name = f"standard {stream}" if path == STANDARD_STREAM else path
+    try:
+        yield
+    except FileError as error:
+        raise FileError(f"{name}: {error}") from None
+    except BrokenPipeError:
+        raise  # the reader of our output has seen enough
+    except OSError as error:
+        raise FileError(f"{name}: {error.strerror or error}") from None
+    except UnicodeDecodeError as error:
+        raise FileError(f"{name}: it is not a text file, byte {error.start} is not UTF-8") from None
+    except RecursionError:
+        raise FileError(f"{name}: it is nested too deeply") from None
+
+
+def read_text(path: str) -> str:
+    """The file's text ("-": standard input)."""
+    if path == STANDARD_STREAM and sys.stdin is None:
+        raise FileError("it is closed")
+    content = sys.stdin.buffer.read() if path == STANDARD_STREAM else Path(path).read_bytes()
+    return content.decode("utf-8-sig")
+
+
+def write_text(path: str, text: str) -> None:
+    """Write the file, whole or not at all ("-": standard output)."""
+    if path == STANDARD_STREAM and sys.stdout is None:
+        raise FileError("it is closed")
+    if path == STANDARD_STREAM:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+        return
+    target = Path(path).resolve()  # a link stays a link, its target is replaced
+    if target.exists() and not target.is_file():
+        target.write_text(text)  # a device or pipe cannot be renamed over; a directory says so itself
+        return
+    beside = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        beside.write_text(text)
+        beside.replace(target)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def load_json(text: str) -> Json:
@@ -81,5 +134,5 @@ def _refuse_range(value: int, place: str, least: int, most: int) -> NoReturn:
 
 def shown(value: Json) -> str:
     """The value as JSON, cut short where it is long."""
-    text = json.dumps(value)
+    text = json.dumps(value, default=str)  # YAML has dates
     return text if len(text) <= 60 else f"{text[:57]}..."

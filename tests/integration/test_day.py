@@ -16,7 +16,9 @@ import pytest
 
 from clearwatt.chain.deployment import MarketDeployer
 from clearwatt.chain.node import NodeError
+from clearwatt.community.indicators import costs, recheck
 from clearwatt.community.outcome import DayOutcome
+from clearwatt.community.rehearsal import rehearse
 from clearwatt.community.report import write_report
 from clearwatt.community.scenario import load_community, parse_day
 from clearwatt.community.simulation import Hook, Options, Simulation, market_config
@@ -33,6 +35,9 @@ ROOT = Path(__file__).parents[2]
 APE = Path(sys.executable).with_name("ape")
 SLOTS_PER_AUCTION = 12
 AUCTIONS = 96 // SLOTS_PER_AUCTION
+DAY = parse_day("2016-06-21")
+SEED = 11
+"""Chooses eight members, one with panels, one with a battery, and one with a car that comes that day."""
 Play = Callable[..., DayOutcome]
 
 
@@ -46,8 +51,8 @@ def play(tmp_path: Path, project: Any, accounts: Any) -> Any:
         slots: int = SLOTS_PER_AUCTION,
         cable: list[Cable] | None = None,
     ) -> DayOutcome:
-        community = load_community(members, seed=3)
-        options = Options(parse_day("2016-06-21"), slots, 3, Tariff.parse(), tmp_path, 0.05, 3_000.0)
+        community = load_community(members, SEED)
+        options = Options(DAY, slots, SEED, Tariff.parse(), tmp_path, 0.05, 3_000.0)
         with nodes.anvil(args=("--chain-id", str(CHAIN_ID))) as url:
             with ape.networks.parse_network_choice("ethereum:devnet:node", provider_settings={"uri": url}):
                 now = RemoteChain(url, anvil_time).pending_timestamp
@@ -88,6 +93,8 @@ def test_day__oracle_killed_in_the_middle_and_started_again__everybody_billed_ri
     assert any(bill > 0 for bill in bills.values())
     assert any(bill < 0 for bill in bills.values())
     assert 0 < sum(outcome.tokens_retired.values()) <= sum(outcome.tokens_issued.values())
+    schedule_is_what_was_settled(outcome)
+    same_as_without_a_chain(outcome)
     log = (tmp_path / "oracle.log").read_text()
     assert log.count("signing as") == 2
     assert "Traceback" not in log
@@ -95,6 +102,26 @@ def test_day__oracle_killed_in_the_middle_and_started_again__everybody_billed_ri
     write_report(outcome, tmp_path / "report.html")
     assert "</html>" in (tmp_path / "report.html").read_text()
     assert json.loads((tmp_path / "figures.json").read_text())
+
+
+def schedule_is_what_was_settled(outcome: DayOutcome) -> None:
+    """Battery and car were busy, and planned, contracted and delivered the same to the Wh, checks of them included."""
+    busy = {device.kind: device for device in outcome.devices if device.delivered.any()}
+    assert set(busy) == {"battery", "car"}
+    assert int(np.abs(busy["battery"].delivered).sum()) > 10_000
+    for device in busy.values():
+        assert (device.contracted == device.planned).all()
+        assert (device.delivered == device.contracted).all()
+    assert [check for check in recheck(outcome) if not check.ok] == []
+
+
+def same_as_without_a_chain(outcome: DayOutcome) -> None:
+    """The chain settles to the same money as the rehearsal, but for whole Wh that go by members' addresses."""
+    played = rehearse(load_community(8, SEED), DAY, Tariff.parse(), SLOTS_PER_AUCTION)
+    settled = [outcome.settled_money[member.address] for member in outcome.members]
+    assert sum(settled) == pytest.approx(int(played.money.sum()), rel=1e-4)
+    cost = costs(outcome)
+    assert cost.flexible == -sum(settled) < cost.unmanaged < cost.retail
 
 
 def bill(outcome: DayOutcome, member: str, zone: int) -> int:

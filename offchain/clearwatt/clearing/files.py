@@ -17,21 +17,25 @@ Every number is an integer. What is wrong with a file is told in one sentence th
 """
 
 import json
-import os
 import re
-import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Iterable
 
 from clearwatt.bids import Bid, Step
 from clearwatt.clearing.auction import Auction, Result
-from clearwatt.documents import FileError, Json, array_at, integer_at, load_json, object_at, shown
+from clearwatt.documents import (
+    FileError,
+    Json,
+    array_at,
+    integer_at,
+    load_json,
+    object_at,
+    problems_of,
+    read_text,
+    shown,
+    write_text,
+)
 from clearwatt.grid import MAX_ZONES, NO_LIMIT, Grid, Line
 from clearwatt.units import INT24_MAX, INT24_MIN, INT32_MAX
-
-STANDARD_STREAM = "-"
-"""The file name that stands for standard input or standard output."""
 
 MAX_SLOTS = 96
 Rows = tuple[tuple[int, ...], ...]
@@ -44,8 +48,8 @@ Rows = tuple[tuple[int, ...], ...]
 
 def read_auction(path: str) -> Auction:
     """The auction in a JSON file ("-": standard input). Raises `FileError`."""
-    with _problems_of("standard input" if path == STANDARD_STREAM else path):
-        return auction_from_json(_read_text(path))
+    with problems_of(path):
+        return auction_from_json(read_text(path))
 
 
 def read_result(path: str, auction: Auction) -> Result:
@@ -53,14 +57,14 @@ def read_result(path: str, auction: Auction) -> Result:
 
     Whether it is right, and whether every step has its fill, is for the rules to say. Raises `FileError`.
     """
-    with _problems_of("standard input" if path == STANDARD_STREAM else path):
-        return result_from_json(_read_text(path), auction)
+    with problems_of(path):
+        return result_from_json(read_text(path), auction)
 
 
 def write_result(path: str, result: Result) -> None:
     """Write the result as JSON, whole or not at all ("-": standard output). Raises `FileError`."""
-    with _problems_of("standard output" if path == STANDARD_STREAM else path):
-        _write_text(path, result_to_json(result))
+    with problems_of(path, "output"):
+        write_text(path, result_to_json(result))
 
 
 def auction_from_json(text: str) -> Auction:
@@ -102,49 +106,6 @@ def result_to_json(result: Result) -> str:
 
 def _rows_to_json(rows: Rows) -> str:
     return "[" + ",\n  ".join(json.dumps(row) for row in rows) + "]"
-
-
-@contextmanager
-def _problems_of(name: str) -> Iterator[None]:
-    """Every problem of the file becomes a `FileError` that begins with its name."""
-    try:
-        yield
-    except FileError as error:
-        raise FileError(f"{name}: {error}") from None
-    except BrokenPipeError:
-        raise  # the reader of our output has seen enough
-    except OSError as error:
-        raise FileError(f"{name}: {error.strerror or error}") from None
-    except UnicodeDecodeError as error:
-        raise FileError(f"{name}: it is not a text file, byte {error.start} is not UTF-8") from None
-    except RecursionError:
-        raise FileError(f"{name}: it is nested too deeply") from None
-
-
-def _read_text(path: str) -> str:
-    if path == STANDARD_STREAM and sys.stdin is None:
-        raise FileError("it is closed")
-    content = sys.stdin.buffer.read() if path == STANDARD_STREAM else Path(path).read_bytes()
-    return content.decode("utf-8-sig")
-
-
-def _write_text(path: str, text: str) -> None:
-    if path == STANDARD_STREAM and sys.stdout is None:
-        raise FileError("it is closed")
-    if path == STANDARD_STREAM:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-        return
-    target = Path(path).resolve()  # a link stays a link, its target is replaced
-    if target.exists() and not target.is_file():
-        target.write_text(text)  # a device or pipe cannot be renamed over; a directory says so itself
-        return
-    beside = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        beside.write_text(text)
-        beside.replace(target)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 # ---------------------------------------------------------------------------------------------------

@@ -15,9 +15,11 @@ from plotly.subplots import make_subplots
 from clearwatt.community.indicators import (
     Bill,
     bills,
+    car_charging,
     gas_bill,
     imbalance,
     line_use,
+    mean_prices,
     measured_flows,
     volumes,
 )
@@ -68,6 +70,55 @@ def energy(outcome: DayOutcome) -> go.Figure:
         figure.add_bar(**_slots(outcome, series / 1000), name=name, marker_color=colour)
     figure.update_traces(hovertemplate="%{y:.2f} kWh")
     return figure.update_layout(barmode="relative", hovermode="x unified")
+
+
+def schedule(outcome: DayOutcome) -> go.Figure:
+    """What batteries and cars did per slot, injection above 0, below the members' mean price."""
+    figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.08, row_heights=[0.32, 0.68])
+    means = [None if mean is None else per_kwh(mean) for mean in mean_prices(outcome)]
+    figure.add_scatter(
+        x=_times(outcome),
+        y=[*means, *means[-1:]],
+        name="mean price",
+        mode="lines",
+        line={"color": INK, "width": 1.8, "shape": "hv"},
+        hovertemplate="%{y:.4f}",
+        row=1,
+        col=1,
+    )
+    batteries, cars = outcome.batteries().sum(axis=0) / 1000, car_charging(outcome) / 1000
+    for name, series, colour in (
+        ("batteries discharge", np.maximum(batteries, 0), GREEN),
+        ("batteries charge", np.minimum(batteries, 0), BLUE),
+        ("cars charge", cars, PURPLE),
+    ):
+        bar = _slots(outcome, series)
+        figure.add_bar(**bar, name=name, marker_color=colour, hovertemplate="%{y:.2f} kWh", row=2, col=1)
+    figure.update_yaxes(
+        title_text=f"{outcome.currency}/kWh", tickformat=".2f", rangemode="tozero", row=1, col=1
+    )
+    figure.update_yaxes(title_text="kWh per slot", row=2, col=1)
+    figure.update_xaxes(**_clock_axis(outcome), row=2, col=1)
+    figure.update_xaxes(showticklabels=False, title_text="", row=1, col=1)
+    return _styled(figure).update_layout(barmode="relative", hovermode="x unified")
+
+
+def levels(outcome: DayOutcome) -> go.Figure:
+    """How full each battery was over the day, and all of them together."""
+    figure = _figure(_clock_axis(outcome), "state of charge, %")
+    batteries = [device for device in outcome.devices if device.kind == "battery"]
+    for battery, colour in zip(batteries, cycle(ZONE_COLOURS), strict=False):
+        share = battery.levels / (battery.energy_wh * 10)
+        line = {"color": colour, "width": 1}
+        figure.add_scatter(x=_times(outcome), y=share, name=battery.member, line=line, opacity=0.7)
+    total = sum(battery.levels for battery in batteries) / sum(
+        battery.energy_wh * 10 for battery in batteries
+    )
+    line = {"color": INK, "width": 3.5}
+    figure.add_scatter(x=_times(outcome), y=total, name="all together", line=line)
+    figure.update_traces(mode="lines", hovertemplate="%{y:.0f}%")
+    figure.update_yaxes(range=[0, 100])
+    return figure.update_layout(hovermode="x unified")
 
 
 def savings(outcome: DayOutcome) -> go.Figure:

@@ -8,9 +8,12 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from clearwatt.community.device_checks import device_checks
+from clearwatt.community.devices import MILLI, WEAR_PER_KWH, DeviceDay
 from clearwatt.community.outcome import Check, DayOutcome, GasKind, MemberInfo
+from clearwatt.community.tariff import Tariff
 from clearwatt.grid import NO_LIMIT
-from clearwatt.units import Money, Tick
+from clearwatt.units import Money, Tick, ticks_from_per_kwh
 
 ALL_IN: tuple[GasKind, ...] = ("bid", "clear", "settle")
 """What a step costs from bid to money: the measure by which market contracts are compared."""
@@ -18,14 +21,16 @@ ALL_IN: tuple[GasKind, ...] = ("bid", "clear", "settle")
 
 @dataclass(frozen=True)
 class Bill:
-    """A member's day: what it pays with the market, and what it would pay the retailer for the same readings.
+    """A member's day: what it pays with the market, and what it would pay the retailer with nothing flexible.
 
+    unmanaged: what it would pay with the market, had batteries rested and cars charged as soon as they came.
     Positive = it pays, negative = it is paid.
     """
 
     member: MemberInfo
     with_market: Money
     without_market: Money
+    unmanaged: Money
 
     @property
     def saving(self) -> Money:
@@ -34,17 +39,43 @@ class Bill:
 
 
 @dataclass(frozen=True)
+class Costs:
+    """What the whole day costs all members together, by how they are supplied.
+
+    retail: each by the retailer alone. pooled: by the retailer as if behind one meter, the most that sharing alone can
+    save. unmanaged: by the market. All three with batteries at rest and cars that charge as soon as they come.
+    flexible: by the market with batteries and cars, as it was. wear: what that cost the batteries beyond it, assumed.
+    """
+
+    retail: Money
+    pooled: Money
+    unmanaged: Money
+    flexible: Money
+    wear: Money
+
+
+@dataclass(frozen=True)
+class Storage:
+    """Energy through the batteries at their meters, Wh >= 0, and what they gained in store from first slot to last."""
+
+    charged: int
+    discharged: int
+    gained: int
+
+
+@dataclass(frozen=True)
 class SelfUse:
     """How much of its own generation the community uses, Wh.
 
     alone: each member's own generation used behind its own meter, summed. pooled: the most that all of them
-    together can use at the same time.
+    together can use at the same time. imported: what their meters together drew, batteries and all.
     """
 
     consumption: int
     generation: int
     alone: int
     pooled: int
+    imported: int
 
 
 @dataclass(frozen=True)
@@ -93,14 +124,60 @@ class GasBill:
 
 def bills(outcome: DayOutcome) -> tuple[Bill, ...]:
     """Every member's bill, in the order of the members; the retailer has none."""
-    imports = np.array(outcome.tariff.import_price, dtype=np.int64)
-    exports = np.array(outcome.tariff.export_price, dtype=np.int64)
-    readings = outcome.stack(outcome.readings)
-    retail = -(readings * np.where(readings < 0, imports, exports)).sum(axis=1)
+    retail = retail_cost(outcome.tariff, outcome.stack(outcome.unmanaged))
     return tuple(
-        Bill(member, Money(-outcome.settled_money[member.address]), Money(int(without)))
-        for member, without in zip(outcome.members, retail, strict=True)
+        Bill(
+            member,
+            Money(-outcome.settled_money[member.address]),
+            Money(without),
+            Money(-outcome.unmanaged_money[member.address]),
+        )
+        for member, without in zip(outcome.members, retail.tolist(), strict=True)
     )
+
+
+def retail_cost(tariff: Tariff, net: np.ndarray) -> np.ndarray:
+    """What a retailer charges for net energy int64[..., S] Wh, positive = injection: int64[...] money."""
+    prices = np.where(net < 0, np.array(tariff.import_price), np.array(tariff.export_price))
+    return -(net * prices).sum(axis=-1)
+
+
+def costs(outcome: DayOutcome) -> Costs:
+    """The day's cost in each way of supplying the members."""
+    every, together = bills(outcome), outcome.stack(outcome.unmanaged).sum(axis=0)
+    wear = storage(outcome).discharged * ticks_from_per_kwh(WEAR_PER_KWH)
+    return Costs(
+        retail=Money(sum(bill.without_market for bill in every)),
+        pooled=Money(int(retail_cost(outcome.tariff, together))),
+        unmanaged=Money(sum(bill.unmanaged for bill in every)),
+        flexible=Money(sum(bill.with_market for bill in every)),
+        wear=Money(wear),
+    )
+
+
+def storage(outcome: DayOutcome) -> Storage:
+    """All batteries together."""
+    energy = outcome.batteries()
+    gained = sum(int(device.levels[-1] - device.levels[0]) for device in _batteries(outcome))
+    return Storage(int(np.maximum(-energy, 0).sum()), int(np.maximum(energy, 0).sum()), gained // MILLI)
+
+
+def trading_income(outcome: DayOutcome, device: DeviceDay) -> Money:
+    """What a device sold less what it bought, at its zone's prices."""
+    return Money(int((device.contracted * outcome.prices[device.zone]).sum()))
+
+
+def car_charging(outcome: DayOutcome) -> np.ndarray:
+    """What all cars draw: int64[S] Wh <= 0."""
+    return sum((car.delivered for car in _cars(outcome)), np.zeros(outcome.slots, dtype=np.int64))
+
+
+def _batteries(outcome: DayOutcome) -> list[DeviceDay]:
+    return [device for device in outcome.devices if device.kind == "battery"]
+
+
+def _cars(outcome: DayOutcome) -> list[DeviceDay]:
+    return [device for device in outcome.devices if device.kind == "car"]
 
 
 def self_use(outcome: DayOutcome) -> SelfUse:
@@ -108,7 +185,9 @@ def self_use(outcome: DayOutcome) -> SelfUse:
     load, generation = outcome.stack(outcome.consumption), outcome.stack(outcome.generation)
     pooled = np.minimum(load.sum(axis=0), generation.sum(axis=0))
     alone = np.minimum(load, generation)
-    return SelfUse(int(load.sum()), int(generation.sum()), int(alone.sum()), int(pooled.sum()))
+    imported = np.maximum(-outcome.stack(outcome.readings).sum(axis=0), 0)
+    totals = (load, generation, alone, pooled, imported)
+    return SelfUse(*(int(part.sum()) for part in totals))
 
 
 def volumes(outcome: DayOutcome) -> Volumes:
@@ -171,7 +250,8 @@ def gas_cost(outcome: DayOutcome, gas: float) -> float:
 
 def recheck(outcome: DayOutcome) -> tuple[Check, ...]:
     """What must hold between the parts of any outcome, computed anew from them."""
-    return (*_money_checks(outcome), *_energy_checks(outcome), _tokens_backed(outcome))
+    checks = (*_money_checks(outcome), *_energy_checks(outcome), _tokens_backed(outcome))
+    return (*checks, *device_checks(outcome.devices))
 
 
 def figures(outcome: DayOutcome) -> dict[str, object]:
@@ -184,10 +264,14 @@ def figures(outcome: DayOutcome) -> dict[str, object]:
         "day": outcome.day.isoformat(),
         "run": _run(outcome),
         "bills": _bill_figures(outcome),
+        "costs": asdict(costs(outcome)),
+        "devices": [_device_figures(outcome, device) for device in outcome.devices],
+        "plans": {"worst_relative_gap": outcome.plan_gap, "solvers": list(outcome.planned_by)},
         "self_use_wh": asdict(own),
         "self_sufficiency": {
             "alone": share(own.alone, own.consumption),
             "pooled": share(own.pooled, own.consumption),
+            "measured": share(own.consumption - own.imported, own.consumption),
         },
         "self_consumption": {
             "alone": share(own.alone, own.generation),
@@ -249,14 +333,14 @@ def _energy_checks(outcome: DayOutcome) -> tuple[Check, ...]:
         int(((flow > line.export_limit) | (-flow > line.import_limit)).sum())
         for flow, line in zip(outcome.flows, outcome.grid.lines, strict=True)
     )
-    behind = outcome.stack(outcome.generation) - outcome.stack(outcome.consumption)
+    behind = outcome.stack(outcome.generation) - outcome.stack(outcome.consumption) + outcome.batteries()
     differing = int((behind != readings).sum())
     return (
         Check("Contracted energy balances in every slot", left == 0, f"{left} Wh left over"),
         Check("Flows on the lines follow from the positions", apart == 0, f"{apart} Wh apart"),
         Check("Contracted flows respect the lines' limits", beyond == 0, f"{beyond} flows beyond a limit"),
         Check(
-            "Readings are generation minus consumption",
+            "Readings are generation minus consumption plus what batteries inject",
             differing == 0,
             f"{differing} of {readings.size} readings differ",
         ),
@@ -272,10 +356,27 @@ def _tokens_backed(outcome: DayOutcome) -> Check:
         outcome.tokens_retired.get(source, 0) <= issued <= injected[source]
         for source, issued in outcome.tokens_issued.items()
     )
+    injected.pop("none", None)  # what a battery gives back has had its token
     issued, metered = sum(outcome.tokens_issued.values()), sum(injected.values())
     return Check(
         "No token without a metered injection", backed, f"{issued} Wh in tokens, {metered} Wh injected"
     )
+
+
+def _device_figures(outcome: DayOutcome, device: DeviceDay) -> dict[str, object]:
+    return {
+        "name": device.name,
+        "member": device.member,
+        "kind": device.kind,
+        "power_w": device.power_w,
+        "energy_wh": device.energy_wh,
+        "traded": trading_income(outcome, device),
+        "planned_wh": device.planned.tolist(),
+        "contracted_wh": device.contracted.tolist(),
+        "delivered_wh": device.delivered.tolist(),
+        "levels_thousandth_wh": device.levels.tolist(),
+        "sessions": [session._asdict() for session in device.sessions],
+    }
 
 
 def _run(outcome: DayOutcome) -> dict[str, object]:
@@ -308,6 +409,7 @@ def _bill_figures(outcome: DayOutcome) -> dict[str, object]:
                 "source": bill.member.source,
                 "with_market": bill.with_market,
                 "without_market": bill.without_market,
+                "unmanaged": bill.unmanaged,
             }
             for bill in every
         ],

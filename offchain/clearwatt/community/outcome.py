@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from clearwatt.community.devices import DeviceDay
 from clearwatt.community.tariff import Tariff
 from clearwatt.forecast.scores import Scores
 from clearwatt.grid import Grid
@@ -66,8 +67,15 @@ class DayOutcome:
     surplus, shortage: int64[Z, S] ticks, the imbalance prices.
     positions: address -> int64[S] contracted net Wh, of every member and the retailer.
     readings: address -> int64[S] measured net Wh, of every member.
-    consumption, generation: address -> int64[S] Wh >= 0 behind each member's meter; never on chain.
+    consumption, generation: address -> int64[S] Wh >= 0 behind each member's meter, cars included and batteries not;
+        never on chain.
+    devices: what batteries and cars did; a meter reads generation - consumption + what its battery injects.
+    unmanaged: address -> int64[S] net Wh, of every member: its reading if batteries rested and cars charged as soon as
+        they came.
     settled_money: address -> what the market paid it for the day, negative = it paid; retailer included.
+    unmanaged_money: address -> what the same market would have paid every member for `unmanaged`, played off chain.
+    plan_gap: largest relative duality gap of the devices' plans; None if nobody had one.
+    planned_by: the solvers of those plans.
     network_income: what the network account received.
     tokens_issued, tokens_retired: energy source -> Wh.
     forecast_scores: of forecasts made from the same history as the bids.
@@ -96,7 +104,12 @@ class DayOutcome:
     readings: Mapping[str, np.ndarray]
     consumption: Mapping[str, np.ndarray]
     generation: Mapping[str, np.ndarray]
+    devices: tuple[DeviceDay, ...]
+    unmanaged: Mapping[str, np.ndarray]
     settled_money: Mapping[str, Money]
+    unmanaged_money: Mapping[str, Money]
+    plan_gap: float | None
+    planned_by: tuple[str, ...]
     network_income: Money
     tokens_issued: Mapping[str, int]
     tokens_retired: Mapping[str, int]
@@ -116,6 +129,15 @@ class DayOutcome:
         """One of the mappings above as int64[members, S], in the order of ``members``."""
         rows = [np.asarray(series[member.address], dtype=np.int64) for member in self.members]
         return np.stack(rows) if rows else np.zeros((0, self.slots), dtype=np.int64)
+
+    def batteries(self) -> np.ndarray:
+        """What each member's battery injects: int64[members, S] Wh, in the order of ``members``."""
+        rows = np.zeros((len(self.members), self.slots), dtype=np.int64)
+        row_of = {member.name: row for row, member in enumerate(self.members)}
+        for device in self.devices:
+            if device.kind == "battery":
+                rows[row_of[device.member]] += device.delivered
+        return rows
 
     def injections(self, rows: np.ndarray) -> np.ndarray:
         """Net energy by zone, the retailer making up for it in zone 0: int64[members, S] to int64[Z, S]."""

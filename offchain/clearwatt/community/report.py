@@ -22,6 +22,8 @@ FIGURES = "figures.json"
 CHARTS = {
     "prices": ("Prices over the day", charts.prices, 400),
     "energy": ("Who supplied whom", charts.energy, 380),
+    "schedule": ("What batteries and cars did", charts.schedule, 480),
+    "levels": ("How full the batteries were", charts.levels, 380),
     "savings": ("Every member's bill", charts.savings, 560),
     "deviations": ("What the forecasts missed", charts.deviations, 480),
     "lines": ("How full the lines were", charts.lines, 360),
@@ -58,6 +60,9 @@ def render(outcome: DayOutcome) -> str:
         lead=summary.lead(outcome),
         tiles=summary.tiles(outcome),
         charts=_charts(outcome),
+        costs=summary.cost_rows(outcome),
+        costs_caption=summary.costs_caption(outcome),
+        devices=summary.device_rows(outcome),
         lines=summary.line_rows(outcome),
         forecasts=summary.forecast_rows(outcome),
         checks=checks,
@@ -88,6 +93,7 @@ def _charts(outcome: DayOutcome) -> dict[str, dict[str, object]]:
             "html": _html(name, draw(outcome)),
         }
         for name, (title, draw, height) in CHARTS.items()
+        if name in captions
     }
 
 

@@ -7,10 +7,11 @@ quarters of an hour from 1 January 2016, 00:00 standard time, without daylight s
 import csv
 import random
 import zlib
-from collections.abc import Hashable, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -28,15 +29,33 @@ DAYS = 366
 UPSTREAM_ZONE = 0
 """Above the transformer: where the retailer is connected."""
 
+CONSUMERS = ("household", "business", "heat pump", "ev")
+"""Kinds of elements that draw power by a profile."""
+
 _PPM_QUARTERS = 4_000_000
 """Profiles are millionths of a power in W, for a quarter of an hour: divide by this for Wh."""
 
 
+STAY_SLOTS = 32
+"""How long a car stays plugged in: eight hours, a night or a day at work. The data say when it charges, no more."""
+
+
 @dataclass(frozen=True)
 class Battery:
-    """A battery behind a meter. It stays idle: the market has no time-coupled bids yet."""
+    """A battery behind a meter: its power in either direction and its usable energy."""
 
     power_w: int
+    energy_wh: int
+
+
+class Session(NamedTuple):
+    """A car's visit to its charging point: plugged in from slot `arrival` to the start of slot `departure`.
+
+    energy_wh: what it charges in the meantime, at the meter.
+    """
+
+    arrival: int
+    departure: int
     energy_wh: int
 
 
@@ -45,12 +64,14 @@ class Member:
     """Everything behind one connection point: the household or business, its heat pump, car and panels.
 
     name: stable across runs and subsets, like "bus 17". source: "solar" or "none".
+    car_w: power of its charging point, 0 without one.
     """
 
     name: str
     zone: int
     source: str
     battery: Battery | None
+    car_w: int = 0
 
 
 @dataclass(frozen=True)
@@ -59,6 +80,7 @@ class Community:
 
     profiles: int64[P, 35136], millionths of an element's power.
     load_power, pv_power: int64[members, P], W installed of each profile.
+    car_power: int64[members, P], the part of load_power that charges cars.
     """
 
     grid: Grid
@@ -67,6 +89,7 @@ class Community:
     profiles: np.ndarray
     load_power: np.ndarray
     pv_power: np.ndarray
+    car_power: np.ndarray
 
     def load(self, day: int) -> np.ndarray:
         """Consumption behind each meter: int64[members, 96] Wh."""
@@ -80,15 +103,34 @@ class Community:
         """What each meter reads, exactly generation minus load: int64[members, 96] Wh."""
         return self.generation(day) - self.load(day)
 
+    def charging(self, day: int) -> np.ndarray:
+        """The cars' part of the load, each charging as soon as it can: int64[members, 96] Wh."""
+        load = self.load(day)
+        return load - np.minimum(load, self._energy(self.load_power - self.car_power, day))
+
+    def net_without_cars(self, day: int) -> np.ndarray:
+        """What each meter would read with no car plugged in: int64[members, 96] Wh."""
+        return self.net(day) + self.charging(day)
+
+    def sessions(self, day: int) -> dict[int, tuple[Session, ...]]:
+        """By member's row, the visits of its car, ascending; every day charges what it charged when measured.
+
+        A car stays for `STAY_SLOTS`, or until it charges again, or until midnight: what it charges after
+        midnight is a visit of the next day.
+        """
+        charging = self.charging(day)
+        return {row: _sessions(charging[row]) for row, member in enumerate(self.members) if member.car_w}
+
     def history(self, day: int) -> np.ndarray:
         """Readings of the seven days before a day, oldest first: int64[7, members, 96] Wh.
 
         Raises UserError in the first week, which has no full history.
         """
-        if day < HISTORY_DAYS:
-            first = (FIRST_DAY + timedelta(days=HISTORY_DAYS)).isoformat()
-            raise UserError(f"{date_of(day)} has no week of readings before it; choose a day from {first} on")
-        return np.stack([self.net(earlier) for earlier in range(day - HISTORY_DAYS, day)])
+        return np.stack([self.net(earlier) for earlier in _week_before(day)])
+
+    def history_without_cars(self, day: int) -> np.ndarray:
+        """The same of the meters behind the charging points."""
+        return np.stack([self.net_without_cars(earlier) for earlier in _week_before(day)])
 
     @property
     def peak_wh(self) -> int:
@@ -130,11 +172,11 @@ def load_community(
     zone_names, grid = _read_grid(folder / "zones.csv", line_limit_percent, line_fee)
     try:
         chosen = tuple(_member(bus, elements) for bus in buses)
-        load = _installed(elements, buses, names, generating=False)
-        pv = _installed(elements, buses, names, generating=True)
+        pv, car = (_installed(elements, buses, names, {kind}) for kind in ("pv", "ev"))
+        load = _installed(elements, buses, names, CONSUMERS)
     except (KeyError, ValueError) as fault:
         raise _damaged(folder / "elements.csv") from fault
-    return Community(grid, zone_names, chosen, profiles, load, pv)
+    return Community(grid, zone_names, chosen, profiles, load, pv, car)
 
 
 def parse_day(text: str) -> int:
@@ -149,6 +191,25 @@ def parse_day(text: str) -> int:
 def date_of(day: int) -> date:
     """The date of a day's number."""
     return FIRST_DAY + timedelta(days=day)
+
+
+def _week_before(day: int) -> range:
+    if day < HISTORY_DAYS:
+        first = (FIRST_DAY + timedelta(days=HISTORY_DAYS)).isoformat()
+        raise UserError(f"{date_of(day)} has no week of readings before it; choose a day from {first} on")
+    return range(day - HISTORY_DAYS, day)
+
+
+def _sessions(charging: np.ndarray) -> tuple[Session, ...]:
+    """Each unbroken run of charging is a visit. charging: int64[96] Wh."""
+    active = np.concatenate(([False], charging > 0, [False]))
+    starts = np.flatnonzero(active[1:] & ~active[:-1]).tolist()
+    ends = np.flatnonzero(active[:-1] & ~active[1:]).tolist()
+    following = (*starts, SLOTS_PER_DAY)[1:] if starts else ()
+    return tuple(
+        Session(start, min(max(start + STAY_SLOTS, end), after), int(charging[start:end].sum()))
+        for start, end, after in zip(starts, ends, following, strict=True)
+    )
 
 
 def _check_day(day: int) -> int:
@@ -176,18 +237,18 @@ def _member(bus: int, elements: list[dict[str, str]]) -> Member:
     solar = any(row["kind"] == "pv" for row in mine)
     batteries = (row for row in mine if row["kind"] == "battery")
     battery = next((Battery(int(row["power_w"]), int(row["energy_wh"])) for row in batteries), None)
-    return Member(f"bus {bus}", int(mine[0]["zone"]), "solar" if solar else "none", battery)
+    car_w = sum(int(row["power_w"]) for row in mine if row["kind"] == "ev")
+    return Member(f"bus {bus}", int(mine[0]["zone"]), "solar" if solar else "none", battery, car_w)
 
 
 def _installed(
-    elements: list[dict[str, str]], buses: list[int], names: list[str], generating: bool
+    elements: list[dict[str, str]], buses: list[int], names: list[str], kinds: Collection[str]
 ) -> np.ndarray:
-    """int64[members, P] W installed of each profile, of what generates or of what consumes."""
+    """int64[members, P] W installed of each profile, of the elements of these kinds."""
     row_of, column_of = _positions(buses), _positions(names)
     power = np.zeros((len(buses), len(names)), dtype=np.int64)
     for row in elements:
-        wanted = row["kind"] != "battery" and (row["kind"] == "pv") == generating
-        if wanted and int(row["bus"]) in row_of:
+        if row["kind"] in kinds and int(row["bus"]) in row_of:
             power[row_of[int(row["bus"])], column_of[row["profile"]]] += int(row["power_w"])
     return power
 

@@ -1,11 +1,12 @@
-"""A community's day on a chain: members bid, gates close, the oracle clears and settles, meters report.
+"""A community's day on a chain: members bid, gates close, the oracle clears and settles, batteries and cars do what was
+settled, meters report.
 
 The chain, the contracts, the JSON-RPC, the oracle process and its database are the real ones; only the
 passing of time is sped up, and the meters are played from measured data.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,8 +25,11 @@ from clearwatt.chain.deployment import (
 from clearwatt.chain.market import AuctionView, MarketClient
 from clearwatt.chain.node import checksum, connect, latest, node_errors
 from clearwatt.chain.sender import Sender
+from clearwatt.clearing.equilibrium import check_claim
 from clearwatt.community.agents import member_steps, retailer_steps
 from clearwatt.community.audit import Audit
+from clearwatt.community.devices import Known
+from clearwatt.community.fleet import Bundle, bundle, contracted, make_fleet, outlook
 from clearwatt.community.outcome import DayOutcome, ForecastScore, MemberInfo
 from clearwatt.community.participants import (
     Participant,
@@ -35,14 +39,16 @@ from clearwatt.community.participants import (
     send_all,
     test_key,
 )
+from clearwatt.community.rehearsal import rehearse
 from clearwatt.community.scenario import SLOT_SECONDS, SLOTS_PER_DAY, Community, date_of
 from clearwatt.community.tariff import Tariff
 from clearwatt.errors import UserError
 from clearwatt.forecast.scores import score
-from clearwatt.forecast.seasonal import likely_range, persistence, seven_day_mean
+from clearwatt.forecast.seasonal import persistence, seven_day_mean
 from clearwatt.metering.statements import StatementStore
 from clearwatt.oracle.decisions import entitled_members
 from clearwatt.oracle.process import OracleProcess
+from clearwatt.units import Money
 
 MEMBER_DEPOSIT = 500
 RETAILER_DEPOSIT = 1_000_000
@@ -52,6 +58,9 @@ WAIT_SECONDS = 120
 POLL_SECONDS = 0.05
 IMBALANCE_MARGIN = 10_000
 CALL_GAS = 300_000
+HOUSEHOLD_STEPS = 2
+"""In a slot, at most; each device adds one."""
+LEAST_STEPS = 8
 
 
 @dataclass(frozen=True)
@@ -103,6 +112,7 @@ def market_config(community: Community, options: Options, owner: str, now: int) 
         clearing_window=gate_lead,
     )
     members = len(community.members) + 1  # and the retailer
+    devices = max((member.battery is not None) + (member.car_w > 0) for member in community.members)
     return MarketConfig(
         schedule=schedule,
         grid=community.grid,
@@ -111,6 +121,7 @@ def market_config(community: Community, options: Options, owner: str, now: int) 
         network_account=test_key(options.seed, "network operator").address,
         signers=(test_key(options.seed, "oracle").address,),
         imbalance_margin=IMBALANCE_MARGIN,
+        max_steps=max((HOUSEHOLD_STEPS + devices) * options.slots_per_auction, LEAST_STEPS),
         max_members=members,
     )
 
@@ -143,11 +154,12 @@ class Simulation:
             make_participant(self._client, options.seed, member.name, member.zone, member.source, row)
             for row, member in enumerate(community.members)
         ]
-        history = community.history(options.day)
-        self._low, self._high = likely_range(history)
+        history = community.history_without_cars(options.day)
         self._forecasts = {"seven-day mean": seven_day_mean(history), "persistence": persistence(history)}
-        net = community.net(options.day)
-        self._net = np.vstack([net, -net.sum(axis=0)])  # the last row is the retailer's, as index -1
+        self._households = community.net_without_cars(options.day)
+        self._expected = outlook(community, options.day)
+        bounds = self._client.rules.min_price, self._client.rules.max_price
+        self._fleet = make_fleet(community, options.day, options.tariff, self._expected, bounds)
 
     # ------------------------------------------------------------ the day
 
@@ -214,33 +226,56 @@ class Simulation:
         closure = self._schedule.gate_closure(auction)
         self._travel(closure - self._schedule.slots * self._schedule.slot_seconds // 4, oracle, report)
         report(settled, f"auction {auction + 1}: {len(self.members) + 1} signed bids")
-        place_bids(self._client, self._aggregator, auction, self._bundles(auction))
+        bundles = self._bundles(auction)
+        tariff = self._options.tariff.auction(self._span(auction).start, self._schedule.slots)
+        offer = retailer_steps(tariff, self._community.peak_wh, self._community.network_fee)
+        signed = [(member, own.steps) for member, own in zip(self.members, bundles, strict=True)]
+        place_bids(self._client, self._aggregator, auction, [(self.retailer, offer), *signed])
         self._travel(closure, oracle, report)
         report(settled, f"auction {auction + 1}: the gate is closed, the oracle clears")
         self._await(oracle, f"the clearing of auction {auction}", lambda: self._view(auction).cleared)
+        self._fleet.deliver(self._span(auction).start, self._schedule.slots, self._agreed(auction, bundles))
 
-    def _bundles(self, auction: int) -> list[tuple[Participant, tuple]]:  # type: ignore[type-arg]
-        span = self._span(auction)
-        tariff = self._options.tariff.auction(span.start, self._schedule.slots)
-        bundles = [
-            (
-                member,
-                member_steps(
-                    self._low[member.row, span].tolist(), self._high[member.row, span].tolist(), tariff
-                ),
-            )
+    def _bundles(self, auction: int) -> list[Bundle]:
+        """What every member bids for its household and its devices."""
+        span, slots = self._span(auction), self._schedule.slots
+        tariff = self._options.tariff.auction(span.start, slots)
+        devices = self._fleet.offers(Known(span.start, span.start - self._signed_ahead), slots)
+        low, high = self._expected.low[:, span].tolist(), self._expected.high[:, span].tolist()
+        return [
+            bundle(member_steps(low[member.row], high[member.row], tariff), devices.get(member.row, {}))
             for member in self.members
         ]
-        offer = retailer_steps(tariff, self._community.peak_wh, self._community.network_fee)
-        return [(self.retailer, offer), *bundles]
+
+    @property
+    def _signed_ahead(self) -> int:
+        """Slots between the signing of a bid and the auction's first slot, rounded up."""
+        seconds = self._schedule.gate_lead + self._schedule.slots * self._schedule.slot_seconds // 4
+        return -(-seconds // self._schedule.slot_seconds)
+
+    def _agreed(self, auction: int, bundles: Sequence[Bundle]) -> dict[str, np.ndarray]:
+        """What the auction's fills mean for each device, by its accepted clearing on chain."""
+        view, rules = self._view(auction), self._client.rules
+        problem = view.problem(rules)
+        fills = dict(
+            zip(
+                (bid.member for bid in problem.bids),
+                check_claim(problem, view.claim(rules)).fills,
+                strict=True,
+            )
+        )
+        agreed: dict[str, np.ndarray] = {}
+        for member, own in zip(self.members, bundles, strict=True):
+            agreed |= contracted(own, fills[member.address] if own.steps else (), self._schedule.slots)
+        return agreed
 
     def _deliver(self, auction: int, oracle: OracleProcess, report: Report) -> None:
         """The meters report what was delivered, and the oracle posts imbalance prices."""
         self._travel(self._schedule.delivery_end(auction), oracle, report)
         report(self._settled(), f"auction {auction + 1}: delivered, meters report")
-        span = self._span(auction)
+        span, meters = self._span(auction), self._readings()
         self._store.add(
-            participant.statement(self._client, auction, self._net[participant.row, span].tolist())
+            participant.statement(self._client, auction, meters[participant.row, span].tolist())
             for participant in [self.retailer, *self.members]
         )
         self._await(
@@ -248,6 +283,11 @@ class Simulation:
             f"the imbalance prices of auction {auction}",
             lambda: self._view(auction).imbalance is not None,
         )
+
+    def _readings(self) -> np.ndarray:
+        """int64[members + 1, 96] Wh by what devices have done so far; the last row is the retailer's, as index -1."""
+        net = self._households + self._fleet.at_meters(len(self.members))
+        return np.vstack([net, -net.sum(axis=0)])
 
     def _settle_rest(self, oracle: OracleProcess, report: Report) -> None:
         """Time passes until the last report can't be disputed any more."""
@@ -304,13 +344,16 @@ class Simulation:
         return all(set(entitled_members(auction)) <= auction.drawn for auction in auctions)
 
     def _retire(self) -> None:
-        """Whoever does not produce has its tokens from what it bought, and uses them up."""
+        """Whoever does not produce has its tokens from what it bought, and uses them up.
+
+        Owners of a battery keep theirs: part of what they bought is for others.
+        """
         ids = Audit(self._client).token_ids()
         if not ids:
             return
         purpose = f"own consumption on {date_of(self._options.day)}"
-        for member in self.members:
-            if member.source == "none":
+        for member, behind in zip(self.members, self._community.members, strict=True):
+            if member.source == "none" and behind.battery is None:
                 retire_all(self._client, member, ids, purpose)
 
     # ------------------------------------------------------------ what came of it
@@ -320,7 +363,10 @@ class Simulation:
         earned = audit.earned()
         network = checksum(self._client.rules.network_account)
         options, community = self._options, self._community
-        load, generation = community.load(options.day), community.generation(options.day)
+        generation, unmanaged = community.generation(options.day), community.net(options.day)
+        devices = self._fleet.days(community)
+        load = generation - self._households - self._fleet.at_meters(len(self.members), "car")
+        rest = rehearse(community, options.day, options.tariff, flexible=False)
         return DayOutcome(
             day=date_of(options.day),
             network=self._client.deployment.network,
@@ -342,6 +388,11 @@ class Simulation:
             readings={m.address: _readings(audit, m.address) for m in self.members},
             consumption={m.address: load[m.row] for m in self.members},
             generation={m.address: generation[m.row] for m in self.members},
+            devices=devices,
+            unmanaged={m.address: unmanaged[m.row] for m in self.members},
+            unmanaged_money={m.address: Money(int(rest.money[m.row])) for m in self.members},
+            plan_gap=self._fleet.planner.gap,
+            planned_by=tuple(self._fleet.planner.solvers),
             settled_money={account: money for account, money in earned.items() if account != network},
             network_income=earned[network],
             tokens_issued=audit.tokens_issued(),
@@ -361,7 +412,7 @@ class Simulation:
         return np.hstack([surplus for surplus, _ in pairs]), np.hstack([shortage for _, shortage in pairs])
 
     def _scores(self) -> tuple[ForecastScore, ...]:
-        measured = self._net[:-1]
+        measured = self._households
         return tuple(
             ForecastScore(method, scope, score(merge(forecast), merge(measured)))
             for method, forecast in self._forecasts.items()

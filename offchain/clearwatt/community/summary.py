@@ -4,8 +4,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from clearwatt.community.devices import EFFICIENCY_PERCENT, WEAR_PER_KWH
 from clearwatt.community.indicators import (
     bills,
+    costs,
     gas_bill,
     gas_cost,
     imbalance,
@@ -14,11 +16,14 @@ from clearwatt.community.indicators import (
     measured_flows,
     recheck,
     self_use,
+    storage,
+    trading_income,
     volumes,
 )
 from clearwatt.community.outcome import Check, DayOutcome
+from clearwatt.community.scenario import SLOT_SECONDS, STAY_SLOTS
 from clearwatt.grid import NO_LIMIT
-from clearwatt.units import currency, per_kwh
+from clearwatt.units import Money, currency, per_kwh, ticks_from_per_kwh
 
 MINUS = "\N{MINUS SIGN}"
 
@@ -49,8 +54,79 @@ def lead(outcome: DayOutcome) -> str:
         f"{money(outcome, paid)} in all instead of {money(outcome, retail)}. "
         "Shared at the moment it was generated, their own energy could cover "
         f"{percent(own.pooled, own.consumption)} of what they used, "
-        f"against {percent(own.alone, own.consumption)} with each on its own."
+        f"against {percent(own.alone, own.consumption)} with each on its own.{_lead_devices(outcome)}"
     )
+
+
+def _lead_devices(outcome: DayOutcome) -> str:
+    if not outcome.devices:
+        return ""
+    cost = costs(outcome)
+    return (
+        f" Sharing saved {percent(cost.retail - cost.unmanaged, cost.retail)} of the retail bill; "
+        f"with batteries and cars that trade by plan it was {percent(cost.retail - cost.flexible, cost.retail)}."
+    )
+
+
+def costs_caption(outcome: DayOutcome) -> str:
+    """Of which day the costs are, and against what."""
+    return (
+        f"All {len(outcome.members)} members on {long_date(outcome)}, at this day's retail tariff. "
+        "In the first three ways batteries rest and cars charge as soon as they come."
+    )
+
+
+def cost_rows(outcome: DayOutcome) -> list[tuple[str, str, str, str]]:
+    """Way of being supplied, what all members paid, what they saved, and what it means."""
+    cost = costs(outcome)
+    rows = [
+        ("retailer alone", cost.retail, "everybody buys and sells at the tariff"),
+        (
+            "retailer, one meter",
+            cost.pooled,
+            "sharing without a forecast's error: the most it can save by itself",
+        ),
+        ("market", cost.unmanaged, "the same bids and forecasts, played off chain"),
+    ]
+    if outcome.devices:
+        how = f"as it was; {money(outcome, cost.wear)} of assumed wear not counted"
+        rows.append(("market with batteries and cars", cost.flexible, how))
+    else:
+        rows[-1] = ("market", cost.flexible, "as it was")
+    return [
+        (
+            way,
+            money(outcome, paid),
+            percent(cost.retail - paid, cost.retail) if cost.retail > 0 else "none",
+            how,
+        )
+        for way, paid, how in rows
+    ]
+
+
+def device_rows(outcome: DayOutcome) -> list[tuple[str, ...]]:
+    """Member, device, energy charged and discharged, its trades, its wear, and its member's bill without and with."""
+    bill_of = {bill.member.name: bill for bill in bills(outcome)}
+    rows = []
+    for device in outcome.devices:
+        bill = bill_of[device.member]
+        drawn, injected = (int(np.maximum(sign * device.delivered, 0).sum()) for sign in (-1, 1))
+        wear = Money(injected * ticks_from_per_kwh(WEAR_PER_KWH))
+        size = f"{device.power_w / 1000:g} kW"
+        battery = device.kind == "battery"
+        rows.append(
+            (
+                device.member,
+                f"battery, {device.energy_wh / 1000:g} kWh, {size}" if battery else f"car, {size}",
+                kwh(drawn),
+                kwh(injected) if battery else "",
+                money(outcome, trading_income(outcome, device)),
+                money(outcome, wear) if battery else "",
+                money(outcome, bill.unmanaged),
+                money(outcome, bill.with_market),
+            )
+        )
+    return rows
 
 
 def all_checks(outcome: DayOutcome) -> tuple[Check, ...]:
@@ -60,7 +136,8 @@ def all_checks(outcome: DayOutcome) -> tuple[Check, ...]:
 
 def tiles(outcome: DayOutcome) -> tuple[Tile, ...]:
     """The key figures, most telling first."""
-    return (*_money_tiles(outcome), *_energy_tiles(outcome), *_chain_tiles(outcome))
+    devices = _device_tiles(outcome) if outcome.devices else ()
+    return (*_money_tiles(outcome), *devices, *_energy_tiles(outcome), *_chain_tiles(outcome))
 
 
 def captions(outcome: DayOutcome) -> dict[str, str]:
@@ -70,11 +147,11 @@ def captions(outcome: DayOutcome) -> dict[str, str]:
         int(np.percentile([bill.saving for bill in every], part, method="nearest")) for part in (25, 50, 75)
     )
     left = int(np.abs(off.surplus - off.shortage).sum())
-    return {
+    return _device_captions(outcome) | {
         "prices": _price_caption(outcome),
         "energy": "Contracted before delivery. Above zero what members bought, from each other first; "
         "below zero what they sold to the retailer.",
-        "savings": "Against the retailer's prices for the same readings. Half of the members saved more than "
+        "savings": "Against the retailer's prices, with nothing flexible. Half of the members saved more than "
         f"{money(outcome, middle)}; the middle half saved {money(outcome, low)} to {money(outcome, high)}.",
         "deviations": "Readings against positions. Members' deviations came to "
         f"{kwh(off.surplus.sum() + off.shortage.sum())}; after cancelling each other out, "
@@ -85,6 +162,22 @@ def captions(outcome: DayOutcome) -> dict[str, str]:
         f"{gas.total / max(gas.members, 1):,.0f} per member and day. Members only sign their bids; one account posts "
         "them for all, many to a transaction.",
     }
+
+
+def _device_captions(outcome: DayOutcome) -> dict[str, str]:
+    kept = storage(outcome)
+    found = {}
+    if outcome.devices:
+        found["schedule"] = (
+            "Planned anew before every auction by what is in the batteries, what the cars that have come still "
+            "need, and how everybody else can be expected to bid; bought and sold on the market like all else."
+        )
+    if any(device.kind == "battery" for device in outcome.devices):
+        found["levels"] = (
+            f"{kwh(kept.charged)} charged and {kwh(kept.discharged)} discharged at the meters. Every battery began the "
+            "day half full and had to end it no emptier."
+        )
+    return found
 
 
 def line_rows(outcome: DayOutcome) -> list[tuple[str, str, str, str]]:
@@ -137,9 +230,26 @@ def run_rows(outcome: DayOutcome) -> list[tuple[str, str]]:
             "Assumed, not measured",
             f"gas at {outcome.gas_price_gwei:g} gwei, ether at {symbol}{outcome.currency_per_ether:,.0f}",
         ),
+        *_device_run_rows(outcome),
         ("Network's line income", money(outcome, outcome.network_income)),
         ("Time", "standard time all year, without daylight saving"),
     ]
+
+
+def _device_run_rows(outcome: DayOutcome) -> list[tuple[str, str]]:
+    if not outcome.devices:
+        return []
+    batteries = sum(device.kind == "battery" for device in outcome.devices)
+    symbol, kinds = outcome.currency, f"{batteries} batteries, {len(outcome.devices) - batteries} cars"
+    assumed = (
+        f"batteries: {EFFICIENCY_PERCENT}% efficient each way, {symbol}{WEAR_PER_KWH:.2f} of wear per kWh discharged, "
+        f"half full at midnight; a car stays for {STAY_SLOTS * SLOT_SECONDS // 3600} hours, or until it charges "
+        "again or the day ends"
+    )
+    plans = "none was needed"
+    if outcome.plan_gap is not None:
+        plans = f"{', '.join(outcome.planned_by)}; largest relative gap {outcome.plan_gap:.0e}"
+    return [("Batteries and cars", kinds), ("Assumed of them", assumed), ("Plans by", plans)]
 
 
 def checks_caption(checks: tuple[Check, ...]) -> str:
@@ -187,6 +297,32 @@ def _money_tiles(outcome: DayOutcome) -> tuple[Tile, ...]:
     return (
         Tile("Saved by the community", money(outcome, saving), relative),
         Tile("Members better off", f"{better} of {len(every)}", f"{worse} worse off"),
+    )
+
+
+def _device_tiles(outcome: DayOutcome) -> tuple[Tile, ...]:
+    cost, kept, own = costs(outcome), storage(outcome), self_use(outcome)
+    alone, together = (
+        percent(cost.retail - paid, cost.retail) if cost.retail > 0 else "none"
+        for paid in (cost.pooled, cost.flexible)
+    )
+    earned = sum(trading_income(outcome, device) for device in outcome.devices if device.kind == "battery")
+    return (
+        Tile(
+            "Saved by batteries and cars",
+            money(outcome, cost.unmanaged - cost.flexible),
+            f"{together} of the retail bill in all; sharing alone could save {alone}",
+        ),
+        Tile(
+            "Earned by the batteries",
+            money(outcome, earned),
+            f"sold less bought; assumed wear of {money(outcome, cost.wear)} not counted",
+        ),
+        Tile(
+            "Through the batteries",
+            kwh(kept.discharged),
+            f"self-sufficiency {percent(own.consumption - own.imported, own.consumption)} by the meters",
+        ),
     )
 
 

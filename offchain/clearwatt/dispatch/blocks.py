@@ -11,12 +11,17 @@ the conductance of a ladder of resistors, and its inverse is written out entry b
 positive numbers only. Nothing cancels, so the steps stay accurate where a linear program drives the
 stiffnesses many orders of magnitude apart, which is where textbook elimination stalls.
 
-Arrays are [T, B]; a store's home contributes its price and its cap (`structured`).
+Arrays are [T, B]; a store's home contributes its price and its cap (`newton`).
 """
 
 from dataclasses import dataclass
 
 import numpy as np
+
+SLACK = 1e-9
+"""How much each equation gives way to its multiplier within one step. The residual this leaves is made good by the
+next step (a proximal method of multipliers), so the answer is exact, and a step stays bounded where equations
+say the same thing twice or leave a variable no room."""
 
 CHUNK = 512
 """Stores whose inverse chains are accumulated together: about what fits a processor's cache."""
@@ -40,8 +45,8 @@ class Gains:
 class Controls:
     """The controls, eliminated: [T, B] each.
 
-    stiffness: cost of one more unit of state change. pull: injection lost for one unit of it. own: response of the injection
-    to the price while the state stays.
+    stiffness: cost of one more unit of state change. pull: injection lost for one unit of it.
+    own: response of the injection to the price while the state stays.
     """
 
     stiffness: np.ndarray
@@ -52,14 +57,10 @@ class Controls:
 def eliminate_controls(gains: Gains, up: np.ndarray, down: np.ndarray) -> Controls:
     """up, down: [T, B] 1/w of the controls, 0 where one is fixed."""
     compliance = gains.up**2 * up + gains.down**2 * down
-    stiffness = 1 / np.maximum(compliance, STILL)
+    stiffness = 1 / (compliance + SLACK)
     pull = gains.charging * (gains.up * up + gains.down * down) * stiffness
     own = gains.charging * (gains.up - gains.down) ** 2 * up * down * stiffness
     return Controls(stiffness, pull, own)
-
-
-STILL = 1e-16
-"""Compliance of a state whose controls are both fixed."""
 
 
 class Chains:

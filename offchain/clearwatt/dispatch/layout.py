@@ -1,7 +1,7 @@
 """A program's variables side by side, as the structured interior-point method wants them.
 
-Everything lies in arrays [T, columns], so that one pass over the slots touches neighbours in memory. The columns are the
-offers, the stores' ups, downs and states, the homes' net injections and the links' flows.
+Everything lies in arrays [T, columns], so that one pass over the slots touches neighbours in memory. The columns
+are the offers, the stores' ups, downs and states, the homes' net injections and the links' flows.
 
 A *home* is what offers and stores hang on. Each zone has one free home, whose price is the zone's: all
 connections that can never reach their cap share it. A connection that can is a home of its own, if it has at
@@ -22,8 +22,11 @@ MARGIN = 1.0
 FAR = 1e200
 """Bounds of what has none."""
 
-STILL = 1e30
-"""Stiffness of what can't move."""
+LEAST = 1e-9
+"""Least stiffness of what is not: a step stays bounded where a linear cost leaves it a choice."""
+
+STILL = 1e8
+"""Stiffness of what is fixed; each step brings it back to where it belongs."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ class Layout:
     """The columns of a program.
 
     parent: int[Z] of the tree with the connections that became zones; the program's own zones come first.
-    home_zone: int[H] ascending. home_of: int[M] of each connection. capped: bool[T, H] where the net
+    home_zone: int[H] ascending. home_of, zone_of_connection: int[M]. capped: bool[T, H] where the net
         injection is a variable; elsewhere it is what the offers and stores make it.
     offer_order, store_order: the program's rows by home. homes_of_offers, homes_of_stores: sums over them.
     low, high, cost, curvature: [T, V]. live: bool[T, V] variables that are neither fixed nor absent. The bounds of
@@ -81,6 +84,7 @@ class Layout:
     parent: np.ndarray
     home_zone: np.ndarray
     home_of: np.ndarray
+    zone_of_connection: np.ndarray
     capped: np.ndarray
     fixed: np.ndarray
     offer_order: np.ndarray
@@ -98,8 +102,8 @@ class Layout:
 
     @cached_property
     def stiffness(self) -> np.ndarray:
-        """[T, V] second derivative of each variable's cost; of what can't move, so much that it doesn't."""
-        return np.where(self.live, self.curvature, STILL)
+        """[T, V] second derivative of each variable's cost; of what is fixed, so much that it stays."""
+        return np.where(self.live, self.curvature + LEAST, STILL)
 
     @cached_property
     def cost_scale(self) -> float:
@@ -192,6 +196,7 @@ def _assemble(
         parent=parent,
         home_zone=home_zone,
         home_of=home_of,
+        zone_of_connection=zone_of,
         capped=_columns([capped]),
         fixed=_columns([fixed]),
         offer_order=offer_order,

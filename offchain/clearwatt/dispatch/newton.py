@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 
-from clearwatt.dispatch.blocks import Chains, Gains, eliminate_controls
+from clearwatt.dispatch.blocks import SLACK, Chains, Gains, eliminate_controls
 from clearwatt.dispatch.layout import Layout
 from clearwatt.dispatch.zones import ZoneFactor
+
 
 @dataclass
 class Point:
@@ -57,7 +59,9 @@ class Equations:
         part["state"][:-1] -= gains.retention * point.value[1:]
         part["net"] += price - point.zone_price[:, layout.home_zone]
         links = layout.links
-        part["flow"] -= links.near * point.zone_price[:, links.lower] + links.far * point.zone_price[:, links.upper]
+        part["flow"] -= (
+            links.near * point.zone_price[:, links.lower] + links.far * point.zone_price[:, links.upper]
+        )
         return gradient
 
     def residuals(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -97,6 +101,7 @@ class Newton:
         self.controls = eliminate_controls(self.gains, self.free["up"], self.free["down"])
         layout, store_home = self.layout, equations.store_home
         own = layout.homes_of_offers.sum(self.free["offers"]) + layout.homes_of_stores.sum(self.controls.own)
+        own = own + SLACK * layout.capped
         stiff = equations.parts(stiffness)
         self.own = own  # response of a home's injection to its price while states stay
         self.cap = np.where(layout.capped, stiff["net"], 0)
@@ -116,29 +121,29 @@ class Newton:
         layout, store_home = self.layout, self.equations.store_home
         share = self.share[:, store_home]
         ends = np.searchsorted(layout.home_zone[store_home], np.arange(len(layout.parent) + 1))
-        zones = [slice(first, last) for first, last in zip(ends[:-1], ends[1:], strict=True)]
+        zones = [slice(first, last) for first, last in pairwise(ends)]
         blocks = self.chains.responses(share * self.controls.pull, share * self.gains.injecting, zones)
         direct = layout.zones_of_homes.sum(self.share * self.own)
         slots = range(len(direct))
         for zone, block in enumerate(blocks):
-            block[slots, slots] += direct[:, zone]
+            block[slots, slots] += direct[:, zone] + SLACK
         return blocks
 
     def step(
         self,
         push: np.ndarray,
         lacking: tuple[np.ndarray, np.ndarray, np.ndarray],
-        zone_price: np.ndarray | None = None,
+        given: np.ndarray | None = None,
     ) -> Point:
         """The step that answers a push [T, V] on every variable and makes good what the equations lack.
 
-        zone_price: [T, Z] changes that are given; if None they are what the balances need.
+        given: [T, n] how the prices of the program's own zones change; if None, as the balances need.
         """
         prepared = self._prepare(push, lacking)
-        if zone_price is None:
-            still = self._homes(prepared, np.zeros((len(push), len(self.layout.parent))))
-            flow = self.free["flow"] * prepared.part["flow"]
-            zone_price = self.zones.solve(lacking[2] - self.equations.balances(still.net, flow))
+        still = self._homes(prepared, np.zeros((len(push), len(self.layout.parent))))
+        flow = self.free["flow"] * prepared.part["flow"]
+        balance = lacking[2] - self.equations.balances(still.net, flow)
+        zone_price = self.zones.solve(balance) if given is None else self.zones.follow(balance, given)
         return self._unfold(prepared, self._homes(prepared, zone_price), zone_price)
 
     def _prepare(self, push: np.ndarray, lacking: tuple[np.ndarray, np.ndarray, np.ndarray]) -> "_Pushes":

@@ -217,7 +217,9 @@ def objective(program: Program, solution: Solution) -> float:
     """Total cost of a solution, currency; recomputed, not the solver's own figure."""
     s, lines = program.stores, program.lines
     total = _cost(program.offers.cost, program.offers.curvature, solution.injection)
-    total += _cost(s.up_cost, s.up_curvature, solution.up) + _cost(s.down_cost, s.down_curvature, solution.down)
+    total += _cost(s.up_cost, s.up_curvature, solution.up) + _cost(
+        s.down_cost, s.down_curvature, solution.down
+    )
     total += _cost(s.cost, s.curvature, solution.state)
     total += _cost(program.connections.cost, program.connections.curvature, solution.net)
     return total + float((lines.fee * (solution.exports + solution.imports)).sum())

@@ -1,9 +1,9 @@
 """A primal-dual interior-point method that knows what a dispatch problem looks like.
 
-Every variable has its own bounds, so what a Newton step needs is 1/w per variable (`blocks`), and elimination runs the way
-the problem hangs together: controls into states, states along time, offers and stores into their home's
-net injection, homes into their zone's balance, zones along the tree (`newton`, `zones`). What is left at the end is
-one dense [T, T] system per zone; time and memory are linear in the number of members.
+Every variable has its own bounds, so what a Newton step needs is 1/w per variable (`blocks`), and elimination
+runs the way the problem hangs together: controls into states, states along time, offers and stores into their
+home's net injection, homes into their zone's balance, zones along the tree (`newton`, `zones`). What is left at
+the end is one dense [T, T] system per zone; a step's time and memory are linear in the number of members.
 
 The method is Mehrotra's predictor and corrector [1]_ with Gondzio's corrections towards the centre [2]_. Iterates
 are strictly within their bounds; only the equations' residuals have to be brought to 0.
@@ -17,6 +17,7 @@ import time
 from dataclasses import dataclass, replace
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 from clearwatt import __version__
 from clearwatt.dispatch.errors import NotConverged
@@ -27,18 +28,23 @@ from clearwatt.dispatch.start import Start, cold_start, warm_start
 
 log = logging.getLogger(__name__)
 
+BLAS = ThreadpoolController().select(user_api="blas")
+"""More than one thread per block of [T, T] is slower, and by far where processes share the processors."""
+
 TOLERANCE = 1e-8
 MAX_ITERATIONS = 200
 SOLVER = f"clearwatt structured interior point {__version__}"
 
-TO_THE_BOUND = 0.98
+TO_THE_BOUND = 0.9
 """Share of the way to the first bound that a step goes."""
 
-CORRECTIONS = 2
+CORRECTIONS = 3
 REACH = 0.3
 """How much longer a step each correction tries to make possible."""
-SPREAD = 0.1
+SPREAD = 0.3
 """Products of distance and multiplier below this share of the mean, or as far above, are corrected."""
+ENOUGH = 0.1
+"""No step aims at a gap below this share of the tolerance: the closer to the bounds, the less accurate a step."""
 WORTH = 0.01
 """Share of the reach that a correction must gain for another one to follow."""
 
@@ -56,7 +62,8 @@ class Progress:
 
     @property
     def worst(self) -> float:
-        return max(self.lacking, self.gap, self.tilted)
+        """The largest of the three; not a number if one isn't."""
+        return float(np.max((self.lacking, self.gap, self.tilted)))
 
     def __str__(self) -> str:
         return f"residuals {self.lacking:.1e} primal, {self.tilted:.1e} dual; gap {self.gap:.1e}"
@@ -102,17 +109,16 @@ def _run(
     if program.has_integers:
         raise NotConverged("the structured method takes no integers; solve_highs does")
     began = time.perf_counter()
-    method = InteriorPoint(lay_out(program), zone_price, start)
-    with np.errstate(all="ignore"):  # what is not a number is noticed below
-        for iteration in range(max_iterations):
+    with BLAS.limit(limits=1), np.errstate(all="ignore"):  # what is not a number ends the loop
+        method = InteriorPoint(lay_out(program), zone_price, start, tolerance)
+        for iteration in range(max_iterations + 1):
             progress = method.progress()
             log.debug("iteration %d: %s", iteration, progress)
             if progress.worst <= tolerance:
                 return method.solution(iteration, time.perf_counter() - began)
-            if not np.isfinite(progress.worst):
-                break
-            method.advance()
-    raise NotConverged(f"{SOLVER} stopped after {iteration + 1} iterations with {progress}")
+            if not np.isfinite(progress.worst) or iteration == max_iterations or not method.advance():
+                raise NotConverged(f"{SOLVER} stopped after {iteration} iterations with {progress}")
+    raise AssertionError("the loop ends by itself")
 
 
 @dataclass(frozen=True)
@@ -133,15 +139,22 @@ class _Direction:
 class InteriorPoint:
     """The iterates: a point, and the multipliers of the bounds below and above each variable."""
 
-    def __init__(self, layout: Layout, zone_price: np.ndarray | None = None, start: Start | None = None) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        zone_price: np.ndarray | None = None,
+        start: Start | None = None,
+        tolerance: float = TOLERANCE,
+    ) -> None:
         self.layout, self.equations = layout, Equations(layout)
-        self._given = None if zone_price is None else _with_added_zones(layout, zone_price)
+        self._given = None if zone_price is None else zone_price.T
+        self._still = None if zone_price is None else np.zeros_like(zone_price.T)
         self._count = max(2 * int(layout.live.sum()), 1)
-        self._cost_scale = layout.cost_scale
-        begin = cold_start(self.equations, self._given) if start is None else warm_start(self.equations, start)
+        self._tolerance = tolerance
+        begin = (
+            cold_start(self.equations, self._given) if start is None else warm_start(self.equations, start)
+        )
         self.point, self.below, self.above = begin
-        if self._given is not None:
-            self.point.zone_price[...] = self._given
         self._measure()
 
     def _measure(self) -> None:
@@ -151,31 +164,47 @@ class InteriorPoint:
         self.room_above = self.layout.high - x
         self.lacking = self.equations.residuals(x)
         self.gradient = self.equations.gradient(self.point)
+        self.pull = np.where(self.layout.live, self.gradient, self.layout.stiffness * (x - self.layout.start))
 
     def progress(self) -> Progress:
         """How far from the optimum the present point is."""
+        layout = self.layout
+        tilted = self.gradient - self.below
+        tilted += self.above
+        tilted *= layout.live
+        zones = self.lacking[2] if self._given is None else self.lacking[2][:, self._given.shape[1] :]
+        lacking = [_largest(row) for row in (self.lacking[0], self.lacking[1], zones)]
+        return Progress(
+            float(np.max(lacking)) / layout.energy_scale,
+            self._complementarity() * self._count / self._value_scale,
+            _largest(tilted) / (1 + layout.cost_scale),
+        )
+
+    @property
+    def _value_scale(self) -> float:
+        """1, or what the present point costs."""
         layout, x = self.layout, self.point.x
         cost = layout.curvature * x
         cost *= 0.5
         cost += layout.cost
-        cost *= x
         cost *= layout.live
-        tilted = self.gradient - self.below
-        tilted += self.above
-        tilted *= layout.live
-        rows = self.lacking if self._given is None else self.lacking[:2]
-        return Progress(
-            max(_largest(row) for row in rows) / layout.energy_scale,
-            self._complementarity() * self._count / (1 + abs(float(cost.sum()))),
-            _largest(tilted) / (1 + self._cost_scale),
-        )
+        return 1 + abs(float(np.vdot(cost, x)))
 
     def _complementarity(self) -> float:
         """Mean product of distance and multiplier."""
         below = np.vdot(self.room_below, self.below)
         return float(below + np.vdot(self.room_above, self.above)) / self._count
 
-    def advance(self) -> None:
+    def advance(self) -> bool:
+        """A step nearer to the optimum; False if rounding leaves none."""
+        try:
+            self._advance()
+        except np.linalg.LinAlgError as error:
+            log.debug("no step: %s", error)
+            return False
+        return True
+
+    def _advance(self) -> None:
         """One predictor, one corrector, and corrections towards the centre while they pay."""
         pull_below, pull_above = self.below / self.room_below, self.above / self.room_above
         stiffness = self.layout.stiffness + pull_below
@@ -184,7 +213,8 @@ class InteriorPoint:
         pulls = pull_below, pull_above
         predictor = self._direction(newton, pulls, (0.0, 0.0))
         mean = self._complementarity()
-        aim = mean * (self._complementarity_after(predictor) / mean) ** 3
+        least = ENOUGH * self._tolerance * self._value_scale / self._count
+        aim = max(mean * (self._complementarity_after(predictor) / mean) ** 3, least)
         aims = aim - predictor.step.x * predictor.below, aim + predictor.step.x * predictor.above
         best = self._direction(newton, pulls, aims)
         for _ in range(CORRECTIONS):
@@ -200,8 +230,8 @@ class InteriorPoint:
         """The Newton step towards products of distance and multiplier equal to the aims."""
         below, above = aims[0] / self.room_below, aims[1] / self.room_above
         push = below - above
-        push -= self.gradient
-        step = newton.step(push, self.lacking, None if self._given is None else np.zeros_like(self._given))
+        push -= self.pull
+        step = newton.step(push, self.lacking, self._still)
         below -= pulls[0] * step.x
         below -= self.below
         above += pulls[1] * step.x
@@ -250,7 +280,7 @@ class InteriorPoint:
 
 
 def _largest(values: np.ndarray) -> float:
-    return float(max(values.max(initial=0), -values.min(initial=0)))
+    return float(np.maximum(values.max(initial=0), -values.min(initial=0)))
 
 
 def _longest(*changes: tuple[np.ndarray, np.ndarray, int]) -> float:
@@ -260,15 +290,6 @@ def _longest(*changes: tuple[np.ndarray, np.ndarray, int]) -> float:
         speed = change / room
         fastest = max(fastest, float(speed.max(initial=0) if sign > 0 else -speed.min(initial=0)))
     return 1 / fastest
-
-
-def _with_added_zones(layout: Layout, zone_price: np.ndarray) -> np.ndarray:
-    """The prices by slot, the zones that stand for connections at the price of the zone they are in."""
-    prices = np.empty((zone_price.shape[1], len(layout.parent)))
-    prices[:, : len(zone_price)] = zone_price.T
-    for zone in range(len(zone_price), len(layout.parent)):
-        prices[:, zone] = prices[:, layout.parent[zone]]
-    return prices
 
 
 def _solution(layout: Layout, point: Point, iterations: int, seconds: float) -> Solution:
@@ -281,7 +302,9 @@ def _solution(layout: Layout, point: Point, iterations: int, seconds: float) -> 
     injection = part["offers"][:, offers].T
     up, down, state = (part[name][:, stores].T for name in ("up", "down", "state"))
     np.add.at(net, program.offers.connection, injection)
-    np.add.at(net, program.stores.connection, np.where(program.stores.state_injects[:, None], state, down - up))
+    np.add.at(
+        net, program.stores.connection, np.where(program.stores.state_injects[:, None], state, down - up)
+    )
     found = Solution(
         injection=injection,
         up=up,

@@ -6,11 +6,8 @@ Gas figures are made up: these tests are about adding them, not about their size
 import numpy as np
 import pytest
 
-from clearwatt.bids import Bid
-from clearwatt.clearing.auction import Auction
-from clearwatt.clearing.tree import clear
-from clearwatt.community.agents import member_steps, retailer_steps
 from clearwatt.community.outcome import Check, DayOutcome, ForecastScore, GasUse, MemberInfo
+from clearwatt.community.rehearsal import rehearse
 from clearwatt.community.scenario import (
     SLOT_SECONDS,
     SLOTS_PER_DAY,
@@ -21,12 +18,10 @@ from clearwatt.community.scenario import (
 )
 from clearwatt.community.tariff import Tariff
 from clearwatt.forecast.scores import score
-from clearwatt.forecast.seasonal import likely_range, persistence, seven_day_mean
+from clearwatt.forecast.seasonal import persistence, seven_day_mean
 from clearwatt.grid import Grid, Line
-from clearwatt.oracle.balancing import imbalance_prices
 
 RETAILER, PRODUCER, CONSUMER = (f"0x{number:040x}" for number in (1, 2, 3))
-PRICE_BOUND = 400_000
 
 
 @pytest.fixture(scope="session")
@@ -40,6 +35,12 @@ def midsummer(community: Community) -> DayOutcome:
 
 
 @pytest.fixture(scope="session")
+def flexible_midsummer(community: Community) -> DayOutcome:
+    """The same day with batteries and cars, in auctions of an hour."""
+    return simulated_day(community, parse_day("2016-06-21"), Tariff.parse(), 4, flexible=True)
+
+
+@pytest.fixture(scope="session")
 def day_with_fees() -> DayOutcome:
     return simulated_day(load_community(line_fee=500), parse_day("2016-06-21"), Tariff.parse())
 
@@ -49,21 +50,28 @@ def small_day() -> DayOutcome:
     return two_slots()
 
 
-def simulated_day(community: Community, day: int, tariff: Tariff, slots_per_auction: int = 96) -> DayOutcome:
+def simulated_day(
+    community: Community, day: int, tariff: Tariff, slots_per_auction: int = 96, flexible: bool = False
+) -> DayOutcome:
     """One day of the community's market, every member bidding by its last seven days."""
     members = tuple(
         MemberInfo(f"0x{index + 2:040x}", member.name, member.zone, member.source)
         for index, member in enumerate(community.members)
     )
-    outlook = likely_range(community.history(day))
-    prices, flows, positions = _cleared(community, members, outlook, tariff, slots_per_auction)
-    readings = community.net(day)
-    deviations = readings - np.stack([positions[member.address] for member in members])
-    zones = [member.zone for member in members]
-    surplus, shortage = imbalance_prices(prices, deviations, zones, tariff.import_price, tariff.export_price)
-    money, network_income = _settled(members, prices, surplus, shortage, positions, readings)
-    injected = int(np.maximum(readings, 0).sum())
+    played = rehearse(community, day, tariff, slots_per_auction, flexible)
+    rest = rehearse(community, day, tariff, flexible=False)
+    solar = [member.source == "solar" for member in members]
+    injected = int(np.maximum(played.readings[solar], 0).sum())
     addresses = [member.address for member in members]
+    generation, unmanaged = community.generation(day), community.net(day)
+    charging = -community.charging(day)
+    for device in played.devices:
+        if device.kind == "car":
+            charging[[member.name for member in members].index(device.member)] = device.delivered
+
+    def by_address(rows: np.ndarray) -> dict[str, np.ndarray]:
+        return dict(zip(addresses, rows, strict=True))
+
     return DayOutcome(
         day=date_of(day),
         network="no chain (test)",
@@ -77,16 +85,22 @@ def simulated_day(community: Community, day: int, tariff: Tariff, slots_per_auct
         tariff=tariff,
         members=members,
         retailer=RETAILER,
-        prices=prices,
-        flows=flows,
-        surplus=surplus,
-        shortage=shortage,
-        positions=positions,
-        readings=dict(zip(addresses, readings, strict=True)),
-        consumption=dict(zip(addresses, community.load(day), strict=True)),
-        generation=dict(zip(addresses, community.generation(day), strict=True)),
-        settled_money=money,
-        network_income=network_income,
+        prices=played.prices,
+        flows=played.flows,
+        surplus=played.surplus,
+        shortage=played.shortage,
+        positions=by_address(played.positions) | {RETAILER: played.retailer_position},
+        readings=by_address(played.readings),
+        consumption=by_address(generation - community.net_without_cars(day) - charging),
+        generation=by_address(generation),
+        devices=played.devices,
+        unmanaged=by_address(unmanaged),
+        settled_money=dict(zip(addresses, played.money.tolist(), strict=True))
+        | {RETAILER: played.retailer_money},
+        unmanaged_money=dict(zip(addresses, rest.money.tolist(), strict=True)),
+        plan_gap=1e-12 if flexible else None,
+        planned_by=("a solver",) if flexible else (),
+        network_income=played.network_income,
         tokens_issued={"solar": injected} if injected else {},
         tokens_retired={"solar": injected // 3} if injected else {},
         gas=_gas(len(members), SLOTS_PER_DAY // slots_per_auction, slots_per_auction),
@@ -95,54 +109,6 @@ def simulated_day(community: Community, day: int, tariff: Tariff, slots_per_auct
         gas_price_gwei=0.05,
         currency_per_ether=3000.0,
     )
-
-
-def _cleared(
-    community: Community,
-    members: tuple[MemberInfo, ...],
-    outlook: tuple[np.ndarray, np.ndarray],
-    tariff: Tariff,
-    slots_per_auction: int,
-) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
-    """Prices, flows and positions of all the day's auctions."""
-    prices = np.zeros((community.grid.zones, SLOTS_PER_DAY), dtype=np.int64)
-    flows = np.zeros_like(prices)
-    positions = {address: np.zeros(SLOTS_PER_DAY, dtype=np.int64) for address, *_ in (*members, (RETAILER,))}
-    for first in range(0, SLOTS_PER_DAY, slots_per_auction):
-        span = slice(first, first + slots_per_auction)
-        part = tariff.auction(first, slots_per_auction)
-        bids = [Bid(RETAILER, 0, retailer_steps(part, community.peak_wh, community.network_fee))]
-        bids += [
-            Bid(member.address, member.zone, member_steps(low[span], high[span], part))
-            for member, low, high in zip(members, outlook[0].tolist(), outlook[1].tolist(), strict=True)
-        ]
-        result = clear(Auction(slots_per_auction, -PRICE_BOUND, PRICE_BOUND, community.grid, tuple(bids)))
-        prices[:, span], flows[:, span] = result.prices, result.flows
-        for bid, fills in zip(bids, result.fills, strict=True):
-            np.add.at(positions[bid.member], [first + step.slot for step in bid.steps], fills)
-    return prices, flows, positions
-
-
-def _settled(
-    members: tuple[MemberInfo, ...],
-    prices: np.ndarray,
-    surplus: np.ndarray,
-    shortage: np.ndarray,
-    positions: dict[str, np.ndarray],
-    readings: np.ndarray,
-) -> tuple[dict[str, int], int]:
-    """What everyone receives, the retailer on the other side of every imbalance; the network's income."""
-    money = {RETAILER: int((positions[RETAILER] * prices[0]).sum())}
-    income = -money[RETAILER]
-    for member, reading in zip(members, readings, strict=True):
-        contract = int((positions[member.address] * prices[member.zone]).sum())
-        deviation = reading - positions[member.address]
-        price = np.where(deviation > 0, surplus[member.zone], shortage[member.zone])
-        penalty = int((deviation * price).sum())
-        money[member.address] = contract + penalty
-        money[RETAILER] -= penalty
-        income -= contract
-    return money, income
 
 
 def _gas(members: int, auctions: int, slots: int) -> tuple[GasUse, ...]:
@@ -205,11 +171,16 @@ def two_slots() -> DayOutcome:
         readings={PRODUCER: np.array([70, 5]), CONSUMER: np.array([-50, -40])},
         consumption={PRODUCER: np.array([10, 5]), CONSUMER: np.array([50, 40])},
         generation={PRODUCER: np.array([80, 10]), CONSUMER: np.array([0, 0])},
+        devices=(),
+        unmanaged={PRODUCER: np.array([70, 5]), CONSUMER: np.array([-50, -40])},
         settled_money={
             PRODUCER: 60 * 8 + 10 * 30 + 10 * 5 - 5 * 34,
             CONSUMER: -50 * 8 - 30 * 30 - 10 * 34,
             RETAILER: -10 * 8 + 20 * 30 - 10 * 5 + 5 * 34 + 10 * 34,
         },
+        unmanaged_money={PRODUCER: 60 * 8, CONSUMER: -50 * 8 - 40 * 30},
+        plan_gap=None,
+        planned_by=(),
         network_income=0,
         tokens_issued={"solar": 75},
         tokens_retired={"solar": 40},

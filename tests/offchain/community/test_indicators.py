@@ -4,8 +4,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from clearwatt.community.devices import DeviceDay
 from clearwatt.community.indicators import (
     bills,
+    car_charging,
+    costs,
     figures,
     gas_bill,
     gas_cost,
@@ -14,7 +17,10 @@ from clearwatt.community.indicators import (
     mean_prices,
     measured_flows,
     recheck,
+    retail_cost,
     self_use,
+    storage,
+    trading_income,
     volumes,
 )
 
@@ -25,11 +31,24 @@ def test_bills__two_slots__by_hand(small_day):
     farm, flat = bills(small_day)
     assert (farm.with_market, farm.without_market, farm.saving) == (-660, -600, 60)
     assert (flat.with_market, flat.without_market, flat.saving) == (1640, 2700, 1060)
+    assert (farm.unmanaged, flat.unmanaged) == (-480, 1600)
+
+
+def test_costs__two_slots__by_hand(small_day):
+    found = costs(small_day)
+    assert (found.retail, found.unmanaged, found.flexible, found.wear) == (2100, 1120, 980, 0)
+    assert found.pooled == -20 * 8 + 35 * 30
+
+
+def test_retail_cost__both_directions__each_at_its_own_price(small_day):
+    net = np.array([[100, -10], [-100, 0]])
+    assert retail_cost(small_day.tariff, net).tolist() == [-800 + 300, 3_000]
 
 
 def test_self_use__two_slots__by_hand(small_day):
     own = self_use(small_day)
     assert (own.consumption, own.generation, own.alone, own.pooled) == (105, 90, 15, 70)
+    assert own.imported == 35
 
 
 def test_volumes__two_slots__community_first(small_day):
@@ -97,7 +116,7 @@ def test_recheck__settled_by_hand__everything_holds(small_day):
         ({"tokens_retired": {"solar": 76}}, {"No token without a metered injection"}),
         (
             {"consumption": {PRODUCER: np.array([10, 5]), CONSUMER: np.array([50, 41])}},
-            {"Readings are generation minus consumption"},
+            {"Readings are generation minus consumption plus what batteries inject"},
         ),
     ],
 )
@@ -140,3 +159,129 @@ def test_figures__real_day__plain_json_that_adds_up(midsummer):
     assert totals["saving"] == totals["without_market"] - totals["with_market"]
     assert totals["with_market"] == sum(member["with_market"] for member in totals["members"])
     assert len(totals["members"]) == 104
+
+
+# ------------------------------------------------------------ batteries and cars
+
+
+def with_device(outcome, kind, **changes):
+    """The outcome with the first busy device of a kind changed."""
+    devices = list(outcome.devices)
+    index = next(
+        number for number, device in enumerate(devices) if device.kind == kind and device.delivered.any()
+    )
+    devices[index] = replace(
+        devices[index], **{name: change(devices[index]) for name, change in changes.items()}
+    )
+    return replace(outcome, devices=tuple(devices))
+
+
+def shifted(energy):
+    """The same energy, a Wh of it a slot later than the first busy one."""
+    moved, slot = energy.copy(), int(np.flatnonzero(energy)[0])
+    moved[slot : slot + 2] += (1, -1)
+    return moved
+
+
+def test_recheck__day_with_batteries_and_cars__more_to_check_and_all_of_it_holds(
+    flexible_midsummer, midsummer
+):
+    checks = recheck(flexible_midsummer)
+    assert [check for check in checks if not check.ok] == []
+    assert len(checks) == len(recheck(midsummer)) + 4
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "broken"),
+    [
+        (
+            "battery",
+            {"contracted": lambda device: shifted(device.contracted)},
+            "Batteries did what was settled",
+        ),
+        (
+            "battery",
+            {"levels": lambda device: np.append(device.levels[:-1], device.levels[-1] + 1)},
+            "Batteries stayed within their power and their energy",
+        ),
+        (
+            "battery",
+            {"energy_wh": lambda device: device.energy_wh * 9 // 10},
+            "Batteries stayed within their power and their energy",
+        ),
+        (
+            "battery",
+            {"power_w": lambda device: device.power_w // 10},
+            "Batteries stayed within their power and their energy",
+        ),
+        (
+            "car",
+            {"sessions": lambda device: tuple(visit._replace(departure=66) for visit in device.sessions)},
+            "Cars left with the energy they came for",
+        ),
+        (
+            "car",
+            {"delivered": lambda device: device.delivered * 2},
+            "Cars left with the energy they came for",
+        ),
+        ("car", {"power_w": lambda device: 100}, "Cars left with the energy they came for"),
+    ],
+)
+def test_recheck__a_device_did_otherwise__its_check_fails(flexible_midsummer, kind, changes, broken):
+    failed = [
+        check.name for check in recheck(with_device(flexible_midsummer, kind, **changes)) if not check.ok
+    ]
+    assert failed == [broken]
+
+
+def test_recheck__battery_ends_emptier__told(flexible_midsummer):
+    """Levels that follow from the energy, from a fuller start."""
+    emptied = with_device(
+        flexible_midsummer,
+        "battery",
+        delivered=lambda device: np.append(device.delivered[:-1], 100),
+        contracted=lambda device: np.append(device.contracted[:-1], 100),
+        levels=lambda device: np.append(device.levels[:-1], device.levels[-2] - 105_264),
+    )
+    assert "Batteries ended the day no emptier than they began it" in {
+        check.name for check in recheck(emptied) if not check.ok
+    }
+
+
+def test_storage__midsummer__what_is_lost_is_a_tenth_of_what_went_in(flexible_midsummer):
+    kept = storage(flexible_midsummer)
+    assert kept.charged * 0.95 - kept.discharged / 0.95 == pytest.approx(kept.gained, abs=5)
+    assert 0 <= kept.gained < 150
+    assert kept.discharged > 100_000
+
+
+def test_trading_income__midsummer__each_battery_sells_dearer_than_it_buys(flexible_midsummer):
+    earned = {
+        device.name: trading_income(flexible_midsummer, device) - flexible_wear(device)
+        for device in flexible_midsummer.devices
+        if device.kind == "battery"
+    }
+    assert len(earned) == 10
+    assert min(earned.values()) > 0
+
+
+def flexible_wear(device):
+    return int(np.maximum(device.delivered, 0).sum()) * 2_000
+
+
+def test_trading_income__one_sale_and_one_purchase__by_hand(small_day):
+    none = np.zeros(0, dtype=np.int64)
+    energy = np.array([-50, 40])
+    battery = DeviceDay("b", "flat", 1, "battery", 100, 100, energy, energy, energy, none, ())
+    assert trading_income(small_day, battery) == -50 * 8 + 40 * 30
+
+
+def test_car_charging__midsummer__what_the_cars_needed(flexible_midsummer, community):
+    assert -car_charging(flexible_midsummer).sum() == community.charging(172).sum() > 0
+
+
+def test_figures__day_with_batteries_and_cars__plain_json_with_every_device(flexible_midsummer):
+    shown = figures(flexible_midsummer)
+    assert json.loads(json.dumps(shown, allow_nan=False)) == shown
+    assert len(shown["devices"]) == 15
+    assert shown["costs"]["flexible"] == shown["bills"]["with_market"]

@@ -3,13 +3,14 @@ import re
 from dataclasses import replace
 from io import StringIO
 
+import numpy as np
 import pytest
 from rich.console import Console
 
 from clearwatt.community import charts
-from clearwatt.community.indicators import figures
+from clearwatt.community.indicators import bills, figures
 from clearwatt.community.report import render, terminal_table, write_report
-from clearwatt.community.summary import headline, kwh, money, percent
+from clearwatt.community.summary import cost_rows, device_rows, headline, kwh, money, percent
 from clearwatt.errors import UserError
 
 
@@ -90,3 +91,57 @@ def test_words__amounts__as_people_write_them(small_day):
     assert money(small_day, 123_456_000_000) == "€1,234.56"
     assert (kwh(0), kwh(12_340), kwh(123_400)) == ("0 kWh", "12.3 kWh", "123 kWh")
     assert (percent(1, 3), percent(1, 0)) == ("33.3%", "none")
+
+
+def test_render__day_with_batteries_and_cars__what_they_did_and_earned(flexible_midsummer):
+    page = without_scripts(render(flexible_midsummer))
+    assert "chart-schedule" in page
+    assert "chart-levels" in page
+    assert "What batteries and cars earned" in page
+    assert page.count("<td>battery, ") == 10
+    assert "cars charge as soon as they come" in page
+    assert "21 June 2016" in page
+    assert "do not hold" not in page
+
+
+def test_render__nothing_flexible__no_empty_chart_or_table(midsummer):
+    page = without_scripts(render(midsummer))
+    assert "chart-schedule" not in page
+    assert "chart-levels" not in page
+    assert "What batteries and cars earned" not in page
+
+
+def test_cost_rows__day_with_batteries_and_cars__the_retailers_prices_first_and_savings_against_them(
+    flexible_midsummer,
+):
+    rows = cost_rows(flexible_midsummer)
+    assert [way for way, *_ in rows] == [
+        "retailer alone",
+        "retailer, one meter",
+        "market",
+        "market with batteries and cars",
+    ]
+    assert [saved for _, _, saved, _ in rows[:2]] == ["0.0%", "40.2%"]
+
+
+def test_device_rows__midsummer__trades_and_the_bills_of_each_member(flexible_midsummer):
+    by_member = {bill.member.name: bill for bill in bills(flexible_midsummer)}
+    rows = device_rows(flexible_midsummer)
+    assert len(rows) == 15
+    for member, *_, at_rest, active in rows:
+        bill = by_member[member]
+        assert at_rest == money(flexible_midsummer, bill.unmanaged)
+        assert active == money(flexible_midsummer, bill.with_market)
+
+
+def test_levels__midsummer__every_battery_in_percent_of_its_energy(flexible_midsummer):
+    traces = charts.levels(flexible_midsummer).data
+    assert len(traces) == 11
+    assert all(0 <= min(trace.y) <= max(trace.y) <= 100 for trace in traces)
+    assert all(trace.y[0] == pytest.approx(50) for trace in traces)
+
+
+def test_schedule__midsummer__all_energy_of_batteries_and_cars_is_drawn(flexible_midsummer):
+    bars = [trace for trace in charts.schedule(flexible_midsummer).data if trace.type == "bar"]
+    drawn = sum(float(np.sum(trace.y)) for trace in bars) * 1000
+    assert drawn == pytest.approx(sum(int(device.delivered.sum()) for device in flexible_midsummer.devices))

@@ -5,7 +5,7 @@ from datetime import date
 import numpy as np
 import pytest
 
-from clearwatt.community.scenario import DATA, date_of, load_community, parse_day
+from clearwatt.community.scenario import DATA, _sessions, date_of, load_community, parse_day
 from clearwatt.errors import UserError
 
 
@@ -59,6 +59,56 @@ def test_history__eighth_day__the_first_week_oldest_first(community):
     assert history.shape == (7, 104, 96)
     assert (history[0] == community.net(0)).all()
     assert (history[6] == community.net(6)).all()
+
+
+def test_charging__whole_year__what_the_cars_add_to_the_load(community):
+    with_car = [row for row, member in enumerate(community.members) if member.car_w]
+    assert len(with_car) == 5
+    for day in range(0, 366, 5):
+        charging = community.charging(day)
+        assert charging.min() >= 0
+        assert np.delete(charging, with_car, axis=0).sum() == 0
+        assert (community.net_without_cars(day) - charging == community.net(day)).all()
+
+
+def test_history_without_cars__eighth_day__the_same_days(community):
+    assert (community.history_without_cars(7)[6] == community.net_without_cars(6)).all()
+
+
+def test_sessions__whole_year__each_days_energy_in_visits_that_can_charge_it(community):
+    visits = 0
+    for day in range(366):
+        charging = community.charging(day)
+        for row, sessions in community.sessions(day).items():
+            assert sum(session.energy_wh for session in sessions) == charging[row].sum()
+            power = community.members[row].car_w // 4
+            previous = 0
+            for arrival, departure, energy in sessions:
+                assert previous <= arrival < departure <= 96
+                assert 0 < energy <= power * (departure - arrival)
+                previous = departure
+            visits += len(sessions)
+    assert visits > 700
+
+
+def test_sessions__charging_over_midnight__a_visit_on_either_day(community):
+    over = [
+        (day, row)
+        for day in range(365)
+        for row in community.sessions(day)
+        if community.charging(day)[row, -1] and community.charging(day + 1)[row, 0]
+    ]
+    assert over
+    for day, row in over:
+        assert community.sessions(day)[row][-1].departure == 96
+        assert community.sessions(day + 1)[row][0].arrival == 0
+
+
+def test_sessions__long_and_short_stays__eight_hours_unless_something_ends_them():
+    charging = np.zeros(96, dtype=np.int64)
+    charging[[10, 11, 30, 90]] = 100
+    charging[50:85] = 100
+    assert _sessions(charging) == ((10, 30, 200), (30, 50, 100), (50, 85, 3_500), (90, 96, 100))
 
 
 def test_history__first_week__refused(community):
