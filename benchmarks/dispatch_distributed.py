@@ -19,6 +19,7 @@ from benchmarks.dispatch_cases import SLOTS, community
 from clearwatt.dispatch import structured
 from clearwatt.dispatch.distributed import admm, dual_gradient, price_newton, single_period
 from clearwatt.dispatch.distributed.community import split
+from clearwatt.dispatch.distributed.coordinator import Rules
 from clearwatt.dispatch.distributed.price_newton import Result
 from clearwatt.dispatch.distributed.single_period import Cleared
 from clearwatt.dispatch.errors import NotConverged
@@ -27,7 +28,8 @@ from clearwatt.dispatch.rolling import window
 
 AGENTS = 1_000, 10_000, 100_000
 RUNS = 7
-PROSUMERS = 20, 100, 300
+PROSUMERS = 20, 100
+MOST_ROUNDS = 1_000
 MOMENTS = {"noon": 48, "evening": 76}
 TOLERANCES = 1e-4, 1e-6
 PROCESSES = 2
@@ -111,11 +113,11 @@ def rounds_of(program: Program, solve: Callable[..., Result]) -> tuple[list[str]
     rounds, price = [], None
     for tolerance in TOLERANCES:
         members = split(program, public=RETAILER)
-        with price_newton.run(members) as coordinator:
+        with price_newton.run(members, rules=Rules(policy="stop")) as coordinator:
             try:
-                result = solve(members, coordinator, tolerance=tolerance)
-            except NotConverged as error:
-                rounds.append(f"none: {error}")
+                result = solve(members, coordinator, tolerance=tolerance, max_rounds=MOST_ROUNDS)
+            except NotConverged:
+                rounds.append(f"not in {MOST_ROUNDS:,}")
                 continue
         rounds.append(str(result.rounds))
         price = result.zone_price
@@ -153,11 +155,11 @@ def day_table() -> Table:
 def day_cells(program: Program) -> list[str]:
     central = structured.solve(program)
     members = split(program, public=RETAILER)
-    with price_newton.run(members, processes=PROCESSES) as coordinator:
+    with price_newton.run(members, processes=PROCESSES, rules=Rules(policy="stop")) as coordinator:
         try:
             result = price_newton.solve(members, coordinator)
-        except NotConverged as error:
-            return [f"none: {error}"]
+        except NotConverged:
+            return [f"not in {price_newton.MAX_ROUNDS}"]
     cost = abs(result.cost - central.objective) / (1 + abs(central.objective))
     price = np.abs(result.zone_price - central.zone_price).max()
     times = f"{result.seconds:.2f}", f"{central.seconds:.2f}"

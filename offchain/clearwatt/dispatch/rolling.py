@@ -7,14 +7,17 @@ while not rolling.ended:
     rolling.advance(4)      # an hour later; what is known by then goes to revise() and advance(state=...)
 """
 
+import logging
 from dataclasses import fields, replace
 from typing import TypeVar
 
 import numpy as np
 
 from clearwatt.dispatch import structured
-from clearwatt.dispatch.errors import DispatchError
+from clearwatt.dispatch.errors import DispatchError, NotConverged
 from clearwatt.dispatch.program import Program, Solution
+
+log = logging.getLogger(__name__)
 
 Part = TypeVar("Part")
 
@@ -39,8 +42,10 @@ def window(program: Program, first: int, slots: int, initial: np.ndarray | None 
 
 def _cut(part: Part, first: int, last: int) -> Part:
     """Every array of one row per slot has its slots in the second dimension."""
-    arrays = {field.name: getattr(part, field.name) for field in fields(part)}
-    return replace(part, **{name: array[:, first:last] for name, array in arrays.items() if array.ndim == 2})
+    parts = {field.name: getattr(part, field.name) for field in fields(part)}
+    return replace(
+        part, **{name: array[:, first:last] for name, array in parts.items() if np.ndim(array) == 2}
+    )
 
 
 class Rolling:
@@ -89,9 +94,17 @@ class Rolling:
 
     def solve(self) -> Solution:
         """The best plan from now on. Raises as `structured.solve` does."""
-        self.plan = structured.solve(self.window, start=self._start, tolerance=self.tolerance)
-        self._start = structured.Start(self.plan)
-        return self.plan
+        seen = self.window
+        if self._start is not None:
+            try:
+                return self._keep(structured.solve(seen, start=self._start, tolerance=self.tolerance))
+            except NotConverged as error:
+                log.warning("The last plan was no good beginning, so this one begins from nothing: %s", error)
+        return self._keep(structured.solve(seen, tolerance=self.tolerance))
+
+    def _keep(self, plan: Solution) -> Solution:
+        self.plan, self._start = plan, structured.Start(plan)
+        return plan
 
     def revise(self, program: Program) -> None:
         """A better forecast: a program of the same members, assets and slots as the first."""
@@ -110,9 +123,10 @@ class Rolling:
             raise DispatchError(f"There is no plan for the next {slots} slots to be carried out.")
         self.state = self.plan.state[:, slots - 1] if state is None else state
         self.first += slots
+        # Towards the program's end the windows get shorter, and what began them too.
+        left = min(self.plan.state.shape[1], self.program.slots - self.first)
+        self._start = structured.Start(_cut(structured.Start(self.plan).shifted(slots).solution, 0, left))
         self.plan = None
-        if self._start is not None:
-            self._start = self._start.shifted(slots)
 
 
 def _shape(program: Program) -> tuple[int, ...]:

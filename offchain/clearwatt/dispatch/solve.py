@@ -31,8 +31,8 @@ log = logging.getLogger(__name__)
 Method = Literal["auto", "structured", "piqp", "highs", "highs-simplex", "highs-ipm"]
 METHODS: tuple[Method, ...] = get_args(Method)
 
-SMALL = 5_000
-"""Entries of offers and stores; linear programs up to this size go to HiGHS."""
+SMALL = 10_000
+"""Entries of offers and stores; linear programs up to this size go to HiGHS, which is faster below it."""
 ACCURATE = 1e-6
 """Relative gap, and kWh out of balance per kWh, above which an answer of the structured method is not taken."""
 BOTH = 1e-6

@@ -13,7 +13,14 @@ INSIDE = 0.5
 """How far from the middle towards its bounds a cold start goes at most."""
 
 WARMTH = 1e-3
-"""Barrier of a warm start: the cost scale times this energy, kWh."""
+"""Barrier of a warm start for each kWh that its equations lack, in shares of the cost scale: the less the problem has
+changed, the nearer to its bounds the solution may stay."""
+
+LUKEWARM = 1e-3
+"""The least and (1) the most that is counted as lacking, kWh."""
+
+EVEN = 0.01
+"""Gradients below this share of the cost scale don't say at which bound a variable is."""
 
 NOTHING = 1e-300
 """Multiplier of a bound that isn't there: nothing, but one can divide by it."""
@@ -70,14 +77,17 @@ def warm_start(equations: Equations, start: Start) -> Begin:
     ):
         raise DispatchError("A warm start needs the solution of a program with the same assets and slots.")
     point = _point_of(layout, start.solution)
-    barrier = WARMTH * layout.cost_scale
+    lacking = np.max(
+        [np.abs(rows).max(initial=0) for rows in equations.residuals(settle(equations, point.x))]
+    )
+    barrier = WARMTH * layout.cost_scale * float(np.clip(lacking, LUKEWARM, 1))
     gradient = np.where(layout.live, equations.gradient(point), 0)
     half = np.where(layout.live, (layout.high - layout.low) / 2, 1)
-    inside = np.minimum(barrier / (np.abs(gradient) + layout.cost_scale), half)
+    inside = np.minimum(barrier / (np.abs(gradient) + EVEN * layout.cost_scale), half)
     x = np.clip(point.x, layout.low + inside, layout.high - inside)
     point.x = settle(equations, np.where(layout.live, x, layout.start))
-    below = np.maximum(gradient, 0) + barrier / (point.x - layout.low)
-    above = np.maximum(-gradient, 0) + barrier / (layout.high - point.x)
+    free = barrier / np.where(gradient > 0, layout.high - point.x, point.x - layout.low)
+    below, above = np.maximum(gradient, 0) + free, np.maximum(-gradient, 0) + free
     return point, np.where(layout.live, below, NOTHING), np.where(layout.live, above, NOTHING)
 
 
@@ -90,8 +100,8 @@ def _point_of(layout: Layout, solution: Solution) -> Point:
     net = np.zeros_like(home_price)
     zone_price[:, zones] = solution.member_price.T
     zone_price[:, : program.zones] = solution.zone_price.T
-    home_price[...] = zone_price[:, layout.home_zone]
     home_price[:, layout.home_of] = solution.member_price.T
+    home_price = np.where(layout.capped, home_price, zone_price[:, layout.home_zone])
     net[:, layout.home_of] = solution.net.T
     own_zone = np.flatnonzero(zones >= program.zones)
     parts = (

@@ -53,7 +53,8 @@ WORTH = 0.01
 class Progress:
     """Where an iteration stands: all relative, 0 at the optimum.
 
-    lacking: of the equations, largest. gap: complementarity against cost. tilted: of the gradient, largest.
+    lacking: of the equations, largest. gap: at most this between primal and dual cost. tilted: of the gradient,
+    largest.
     """
 
     lacking: float
@@ -172,12 +173,19 @@ class InteriorPoint:
         tilted = self.gradient - self.below
         tilted += self.above
         tilted *= layout.live
-        zones = self.lacking[2] if self._given is None else self.lacking[2][:, self._given.shape[1] :]
-        lacking = [_largest(row) for row in (self.lacking[0], self.lacking[1], zones)]
+        tilted = np.abs(tilted, out=tilted)
+        zones = slice(0 if self._given is None else self._given.shape[1], None)
+        states, homes, balances = self.lacking[0], self.lacking[1], self.lacking[2][:, zones]
+        lacking = float(np.max([_largest(rows) for rows in (states, homes, balances)]))
+        gap = self._complementarity() * self._count
+        gap += float(np.vdot(tilted, np.minimum(self.room_below, self.room_above)))
+        prices = self.point.value, self.point.home_price, self.point.zone_price[:, zones]
+        for rows, price in zip((states, homes, balances), prices, strict=True):
+            gap += float(np.abs(rows * price).sum())
         return Progress(
-            float(np.max(lacking)) / layout.energy_scale,
-            self._complementarity() * self._count / self._value_scale,
-            _largest(tilted) / (1 + layout.cost_scale),
+            lacking / layout.energy_scale,
+            gap / self._value_scale,
+            float(tilted.max(initial=0)) / (1 + layout.cost_scale),
         )
 
     @property

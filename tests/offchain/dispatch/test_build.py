@@ -136,7 +136,7 @@ def test_build__forty_thousand_assets__takes_seconds() -> None:
     began = time.process_time()
     program = build(scenario).program
 
-    assert time.process_time() - began < 4  # 0.8 s on the machine it was written on
+    assert time.process_time() - began < 4  # 0.3 to 0.9 s of CPU on a busy 2-core machine
     assert program.offers.low.shape == (10_000, 96)
     assert program.stores.low.shape == (20_000, 96)
 

@@ -1,9 +1,10 @@
 """Exchange ADMM, the reference method of the literature [1]_, with over-relaxation and residual balancing.
 
 In a round each member is told by how much the zone's balance is off per participant, and answers with its best
-net injection not far from its last one; the price moves with the imbalance. The lines and public offers take part as the
-coordinator's own; as each may have to answer for everybody, it counts as many participants (`share`), with as much less
-penalty. The penalty has a value per zone and slot, each balanced by its own residuals.
+net injection not far from its last one; the price moves with the imbalance. The lines and public offers take
+part as the coordinator's own; as each may have to answer for everybody, it counts as many participants
+(`share`), with as much less penalty. The penalty has a value per zone and slot, each balanced by its own
+residuals.
 
 .. [1] S. Boyd et al., "Distributed optimization and statistical learning via the alternating direction method of
    multipliers", Foundations and Trends in Machine Learning 3 (2011), sections 3.4 and 7.3.

@@ -17,7 +17,7 @@ import numpy as np
 from clearwatt.dispatch import structured
 from clearwatt.dispatch.distributed import offers as closed_form
 from clearwatt.dispatch.distributed.barrier import Member
-from clearwatt.dispatch.distributed.community import MemberProgram
+from clearwatt.dispatch.distributed.community import MemberProgram, restrict
 from clearwatt.dispatch.distributed.messages import Malformed, Message, decode
 from clearwatt.dispatch.distributed.secure_sum import Masker
 from clearwatt.dispatch.errors import DispatchError
@@ -153,8 +153,6 @@ def nearest_net(program: Program, towards: np.ndarray, weight: np.ndarray) -> np
 
 def by_connection(program: Program) -> list[Program]:
     """A program for each connection."""
-    from clearwatt.dispatch.distributed.community import restrict
-
     return [restrict(program, np.array([row])) for row in range(len(program.connections.zone))]
 
 

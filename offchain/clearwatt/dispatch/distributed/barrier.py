@@ -1,13 +1,14 @@
 """A member's half of price-Newton: its own schedule, and what it tells about it.
 
-A member keeps a schedule strictly within its bounds, with a multiplier for each bound. Told a price and a smoothing mu it
-takes one Newton step towards
+A member keeps a schedule strictly within its bounds, with a multiplier for each bound. Told a price and a
+smoothing mu it takes one Newton step towards
 
     minimise    own cost - price @ net injection - mu * sum of log(distance to every bound)
 
-as far as its own bounds let it, and answers how its net injection is going to change with the price and with mu. Summed over
-all members that is one iteration of the primal-dual interior-point method of `structured`, so the rounds
-needed are its iterations. The step is corrected for its curvature by the member itself, as in [1]_, which costs no round.
+as far as its own bounds let it, and answers how its net injection is going to change with the price and with
+mu. Summed over all members that is one iteration of the primal-dual interior-point method of `structured`, so
+the rounds needed are its iterations. The step is corrected for its curvature by the member itself, as in [1]_,
+which costs no round.
 
 .. [1] M. Colombo, J. Gondzio, "Further development of multiple centrality correctors for interior point methods",
    Comput. Optim. Appl. 41 (2008).
@@ -32,9 +33,10 @@ WIDER = 1e-9
 class Answer:
     """What a member says about itself, or the sum of what several say.
 
-    net: [T] kWh of the present schedule. aimed: [T] at the end of a full step at the same price and mu. slope: [T, T]
-    d aimed / d price, symmetric. drift: [T] d aimed / d mu. cost: currency. products: of distances and multipliers, summed.
-    bounds: how many. lacking: of its own equations and its gradient, relative. length: of the last step, 0 to 1.
+    net: [T] kWh of the present schedule. aimed: [T] at the end of a full step at the same price and mu. slope:
+    [T, T] d aimed / d price, symmetric. drift: [T] d aimed / d mu. cost: currency. products: of distances and
+    multipliers, summed. bounds: how many. lacking: of its own equations and its gradient, relative. length: of
+    the last step, 0 to 1.
     """
 
     net: np.ndarray

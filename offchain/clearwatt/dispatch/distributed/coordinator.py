@@ -46,7 +46,8 @@ class Rules:
     """How a run is held.
 
     masked: add answers under masks; otherwise the coordinator sees each. degree: with how many others a member
-        shares masks at most. patience: seconds to wait for answers. policy: go on without whoever breaks the rules, or stop.
+        shares masks at most. patience: seconds to wait for answers. policy: go on without whoever breaks the
+        rules, or stop.
     """
 
     masked: bool = True

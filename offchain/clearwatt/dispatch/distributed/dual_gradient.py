@@ -1,7 +1,7 @@
 """Dual gradient: the oldest way [1]_. Prices rise where energy lacks, members answer with their best response.
 
-It needs strictly convex members for its schedule to converge and takes hundreds of rounds; it is here to compare with.
-The step shrinks when the imbalance grows, and momentum is restarted then [2]_.
+It needs strictly convex members for its schedule to converge and takes hundreds of rounds; it is here to
+compare with. The step shrinks when the imbalance grows, and momentum is restarted then [2]_.
 
 .. [1] H. Everett, "Generalized Lagrange multiplier method", Operations Research 11 (1963).
 .. [2] B. O'Donoghue, E. Candes, "Adaptive restart for accelerated gradient schemes", Found. Comput. Math. 15 (2015).

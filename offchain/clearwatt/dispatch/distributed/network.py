@@ -1,8 +1,8 @@
 """What the coordinator decides itself, because everybody knows it: flows on the lines, and public offers.
 
-The other half of price-Newton. The members' answers say how their sum moves with prices; with that as the only thing it
-knows of them, the coordinator solves for the prices at which everything balances, its own part smoothed by mu and
-exact to rounding, however many steps of its own that takes: they cost no messages.
+The other half of price-Newton. The members' answers say how their sum moves with prices; with that as the only
+thing it knows of them, the coordinator solves for the prices at which everything balances, its own part
+smoothed by mu and exact to rounding, however many steps of its own that takes: they cost no messages.
 """
 
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from clearwatt.dispatch.distributed.community import Community
-from clearwatt.dispatch.zones import ZoneFactor
 from clearwatt.dispatch.layout import Links
+from clearwatt.dispatch.zones import ZoneFactor
 
 STEPS = 100
 SETTLED = 1e-11

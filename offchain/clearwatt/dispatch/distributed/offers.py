@@ -1,7 +1,8 @@
 """What slot-by-slot offers behind one connection answer, in closed form: exact, by sorting where their supply bends.
 
-A single offer of cost c and curvature q supplies at price p what is nearest to (p - c) / q within its bounds; the connection
-supplies the sum within its caps. Arrays are [n, T] for the offers and [T] for the connection; all slots at once.
+A single offer of cost c and curvature q supplies at price p what is nearest to (p - c) / q within its bounds;
+the connection supplies the sum within its caps. Arrays are [n, T] for the offers and [T] for the connection;
+all slots at once.
 """
 
 import numpy as np

@@ -4,9 +4,10 @@
     with run(community, processes=2) as coordinator:
         result = solve(community, coordinator)
 
-A round is one message to each member (prices of its zone, and the smoothing mu) and its answer (`barrier`), added under
-masks by zone. Together that is an iteration of the structured interior-point method: the members hold their variables, the
-coordinator the lines (`network`), and the only thing that joins them, the prices, has its Newton system in the sums.
+A round is one message to each member (prices of its zone, and the smoothing mu) and its answer (`barrier`),
+added under masks by zone. Together that is an iteration of the structured interior-point method: the members
+hold their variables, the coordinator the lines (`network`), and the only thing that joins them, the prices, has
+its Newton system in the sums.
 """
 
 import contextlib
@@ -39,8 +40,8 @@ REST = 0.3
 class Result:
     """What the coordinator knows at the end; schedules are the members' own.
 
-    zone_price, balance, exports, imports: [Z, T]; balance is what is too much. injection: [U, T] of the public offers.
-    cost: currency, of all. gap, residual: relative. rounds: of messages. seconds: wall clock.
+    zone_price, balance, exports, imports: [Z, T]; balance is what is too much. injection: [U, T] of the public
+    offers. cost: currency, of all. gap, residual: relative. rounds: of messages. seconds: wall clock.
     """
 
     zone_price: np.ndarray

@@ -1,18 +1,21 @@
 """Sums of vectors that nobody has to show: pairwise masks that cancel, and one more that keeps latecomers covered.
 
 Each member adds to its numbers, for every neighbour, a mask that both derive from a common secret, one adding
-and the other subtracting it, and a mask of its own [1]_. All arithmetic is modulo 2^128, so a masked vector is uniformly
-distributed whatever is in it. When the coordinator says who has answered, those members tell the seeds of their own masks,
-and the seeds they share with the members that have not, for this round only. From that follows the sum over those who
-answered and nothing else: a message that arrives late stays covered by its sender's own mask.
+and the other subtracting it, and a mask of its own [1]_. All arithmetic is modulo 2^128, so a masked vector is
+uniformly distributed whatever is in it. When the coordinator says who has answered, those members tell the
+seeds of their own masks, and the seeds they share with the members that have not, for this round only. From
+that follows the sum over those who answered and nothing else: a message that arrives late stays covered by its
+sender's own mask.
 
-If a member is silent after it has sent its numbers, its own mask can't be removed and the round is repeated without it: the
-sum is lost, not the secret. A member answers each round once and each request for seeds once, takes part in no sum of
-fewer than LEAST members, and uses no mask twice, as every round has a number above all before.
+If a member is silent after it has sent its numbers, its own mask can't be removed and the round is repeated
+without it: the sum is lost, not the secret. A member answers each round once and each request for seeds once,
+takes part in no sum of fewer than LEAST members, and uses no mask twice, as every round has a number above all
+before.
 
 Numbers are fixed-point: 64 bits before the binary point, 64 after. Sums are exact.
 
-.. [1] K. Bonawitz et al., "Practical secure aggregation for privacy-preserving machine learning", CCS 2017. There, own
+.. [1] K. Bonawitz et al., "Practical secure aggregation for privacy-preserving machine learning", CCS 2017.
+   There, own
    masks are also shared out so that a round survives silence at the end; here it is repeated. With few
    neighbours of many members: J. H. Bell et al., CCS 2020.
 """

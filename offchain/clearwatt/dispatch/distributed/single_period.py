@@ -1,11 +1,13 @@
 """One slot, one zone: the price at which everybody's supplies add up to a demand, exactly and at once.
 
-Every member's supply is a piecewise linear function of the price, with two bends; their sum bends where one of them does.
-Sorting the bends and adding up the slopes between them finds the piece with the price on it [1]_, in N log N.
+Every member's supply is a piecewise linear function of the price, with two bends; their sum bends where one of
+them does. Sorting the bends and adding up the slopes between them finds the piece with the price on it [1]_, in
+N log N.
 
     price, injection = clear(low, high, cost, curvature)
 
-.. [1] P. Brucker, "An O(n) algorithm for quadratic knapsack problems", Operations Research Letters 3 (1984); sorted here.
+.. [1] P. Brucker, "An O(n) algorithm for quadratic knapsack problems", Operations Research Letters 3 (1984);
+   sorted here.
 """
 
 from dataclasses import dataclass
@@ -53,10 +55,15 @@ def _price(
     slopes = np.cumsum(np.concatenate([slope, -slope])[order])
     jumps = np.cumsum(np.concatenate([np.where(flat, high - low, 0.0), np.zeros_like(low)])[order])
     rises = np.concatenate([[0.0], np.cumsum(slopes[:-1] * np.diff(at))])
-    supply = low.sum() + rises + jumps  # just above each bend
-    first = int(np.searchsorted(supply, demand - 1e-13 * (1 + np.abs(supply).max())))
+    below = low.sum() + rises + np.concatenate([[0.0], jumps[:-1]])  # supply just below each bend, and above
+    above = low.sum() + rises + jumps
+    rounding = 1e-13 * (1 + np.abs(above).max())
+    first = int(np.searchsorted(above, demand - rounding))
     if first >= len(at):
         return float(at[-1])
+    last = int(np.searchsorted(below, demand + rounding, side="right")) - 1
+    if last > first and above[first] <= demand + rounding:
+        return float(at[first] + at[last]) / 2
     return _within(low, high, cost, curvature, demand, at, first)
 
 
@@ -75,22 +82,11 @@ def _within(
     below, above = cost + curvature * low, cost + curvature * high
     moving = (curvature > 0) & (below < middle) & (above > middle)
     if not moving.any():
-        reached = _supply(low, high, cost, curvature, middle)
-        return (
-            middle if np.isclose(reached, demand, rtol=1e-12, atol=1e-12 * np.abs(high - low).sum()) else end
-        )
+        return end
     still = np.where(above <= middle, high, low)[~moving].sum()
     q, c = curvature[moving], cost[moving]
     price = (demand - still + (c / q).sum()) / (1 / q).sum()
     return float(np.clip(price, start, end))
-
-
-def _supply(
-    low: np.ndarray, high: np.ndarray, cost: np.ndarray, curvature: np.ndarray, price: float
-) -> float:
-    flat = curvature == 0
-    bent = np.clip((price - cost) / np.where(flat, 1.0, curvature), low, high)
-    return float(np.where(flat, np.where(price > cost, high, low), bent).sum())
 
 
 def _injection(
