@@ -29,10 +29,12 @@ from clearwatt.dispatch.rolling import window
 AGENTS = 1_000, 10_000, 100_000
 RUNS = 7
 PROSUMERS = 20, 100
-MOST_ROUNDS = 1_000
+MOST_ROUNDS = 300
 MOMENTS = {"noon": 48, "evening": 76}
 TOLERANCES = 1e-4, 1e-6
 PROCESSES = 2
+DAYS = (20, 1, True), (100, 1, True), (100, 1, False), (100, 5, True), (300, 1, True)
+"""Prosumers, zones, and whether costs are quadratic."""
 RETAILER = (0,)
 """The connection that everybody knows."""
 
@@ -84,7 +86,7 @@ def moments(prosumers: int) -> Iterator[tuple[str, Program]]:
     """Single slots of the benchmark's day, batteries left out."""
     day = community(prosumers)
     for name, slot in MOMENTS.items():
-        yield name, replace(window(replace(day, stores=no_stores(SLOTS)), slot, 1))
+        yield name, window(replace(day, stores=no_stores(SLOTS)), slot, 1)
 
 
 def single_slot_table() -> Table:
@@ -109,7 +111,7 @@ def single_slot_table() -> Table:
 
 
 def rounds_of(program: Program, solve: Callable[..., Result]) -> tuple[list[str], np.ndarray | None]:
-    """Rounds to each tolerance, and the prices at the last that was reached."""
+    """Rounds to each tolerance, and the prices at the last that was reached; a member at fault ends the benchmark."""
     rounds, price = [], None
     for tolerance in TOLERANCES:
         members = split(program, public=RETAILER)
@@ -117,8 +119,7 @@ def rounds_of(program: Program, solve: Callable[..., Result]) -> tuple[list[str]
             try:
                 result = solve(members, coordinator, tolerance=tolerance, max_rounds=MOST_ROUNDS)
             except NotConverged:
-                rounds.append(f"not in {MOST_ROUNDS:,}")
-                continue
+                return rounds + [f"not in {MOST_ROUNDS}"] * (len(TOLERANCES) - len(rounds)), price
         rounds.append(str(result.rounds))
         price = result.zone_price
     return rounds, price

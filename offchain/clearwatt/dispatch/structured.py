@@ -38,7 +38,7 @@ SOLVER = f"clearwatt structured interior point {__version__}"
 TO_THE_BOUND = 0.9
 """Share of the way to the first bound that a step goes."""
 
-CORRECTIONS = 3
+CORRECTIONS = 2
 REACH = 0.3
 """How much longer a step each correction tries to make possible."""
 SPREAD = 0.3

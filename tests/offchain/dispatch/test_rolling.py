@@ -27,10 +27,12 @@ def cost_of_first(program: Program, plan: Solution, slots: int) -> float:
 
 
 def forecast_again(program: Program, seed: int) -> Program:
-    """The same community with loads a few percent different."""
-    fixed = program.connections.fixed
-    noise = np.exp(0.03 * np.random.default_rng(seed).standard_normal(fixed.shape))
-    return replace(program, connections=replace(program.connections, fixed=fixed * noise))
+    """The same community with loads and PV a few percent different."""
+    rng = np.random.default_rng(seed)
+    fixed, high = program.connections.fixed, program.offers.high.copy()
+    high[2:] *= np.exp(0.05 * rng.standard_normal(high[2:].shape))
+    connections = replace(program.connections, fixed=fixed * np.exp(0.05 * rng.standard_normal(fixed.shape)))
+    return replace(program, connections=connections, offers=replace(program.offers, high=high))
 
 
 def test_rolling__perfect_forecast_to_the_end__costs_what_one_plan_for_all_costs() -> None:
@@ -45,8 +47,12 @@ def test_rolling__perfect_forecast_to_the_end__costs_what_one_plan_for_all_costs
 
 
 @pytest.mark.parametrize("quadratic", [True, False])
-def test_rolling__forecasts_change__every_plan_is_optimal(quadratic: bool) -> None:
-    program = small(slots=2 * SLOTS, days=2, quadratic=quadratic)
+@pytest.mark.parametrize(("prosumers", "zones"), [(12, 3), (30, 1)])
+def test_rolling__forecasts_change__every_plan_is_optimal(
+    prosumers: int, zones: int, quadratic: bool
+) -> None:
+    """Caps that bound in the last plan may be out of reach in this one; its prices must not linger."""
+    program = community(prosumers, slots=2 * SLOTS, days=2, zones=zones, quadratic=quadratic)
     rolling = Rolling(program, SLOTS, end=program.stores.high[:, 0] / 2)
     for seed in range(6):
         rolling.revise(forecast_again(program, seed))

@@ -23,11 +23,13 @@ from clearwatt.dispatch.program import Offers
 
 TOLERANCE = 1e-4
 MAX_ROUNDS = 2000
-RELAXATION = 1.6
+RELAXATION = 1.5
+PENALTY = 1.5
+"""At the beginning, relative to the mean of the public costs, per kWh."""
 BALANCE = 3.0
 """Residuals this far apart change the penalty."""
 CHANGE = 1.5
-SHARE = 0.5
+SHARE = 0.4
 """Participants that one of the coordinator's own counts for, per member of the community."""
 ADAPTED = 200
 """Rounds after which the penalty stays: with one that changes for ever nothing is proved."""
@@ -66,7 +68,7 @@ class _Exchange:
         self._mean = np.zeros(shape)
         costs = community.offers.cost
         self._price_scale = float(np.abs(costs).mean()) if costs.size else 1.0
-        self._penalty = np.full(shape, self._price_scale if penalty is None else penalty)
+        self._penalty = np.full(shape, PENALTY * self._price_scale if penalty is None else penalty)
         # Prices begin in the middle of what is public.
         self._scaled = np.full(shape, -(float(costs.mean()) if costs.size else 0.0)) / self._penalty
         share = max(1.0, SHARE * len(community.members))

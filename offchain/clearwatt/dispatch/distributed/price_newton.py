@@ -130,7 +130,7 @@ class _State:
         self._products = total.products + self._network.products
         self._bounds = max(total.bounds + self._network.bounds, 1)
         members = sum(len(self._coordinator.members(zone)) for zone in range(len(sums)))
-        self._length = total.length / max(members, 1)
+        self._length = total.length / members if members else 1.0
         self._balance = self._network.balance(self._totals.net)
         size = np.abs(self._totals.net).max(initial=0) + np.abs(self._community.fixed).max(initial=0)
         self.gap = self._products / (1 + abs(self._cost))

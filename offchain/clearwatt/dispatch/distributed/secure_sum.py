@@ -10,13 +10,13 @@ sender's own mask.
 If a member is silent after it has sent its numbers, its own mask can't be removed and the round is repeated
 without it: the sum is lost, not the secret. A member answers each round once and each request for seeds once,
 takes part in no sum of fewer than LEAST members, and uses no mask twice, as every round has a number above all
-before.
+before. This holds against a coordinator that is curious but keeps to the protocol: one that tells some that a
+member has answered and others that it has not learns both kinds of its seeds, as members do not compare notes.
 
 Numbers are fixed-point: 64 bits before the binary point, 64 after. Sums are exact.
 
 .. [1] K. Bonawitz et al., "Practical secure aggregation for privacy-preserving machine learning", CCS 2017.
-   There, own
-   masks are also shared out so that a round survives silence at the end; here it is repeated. With few
+   There, own masks are also shared out so that a round survives silence at the end; here it is repeated. With few
    neighbours of many members: J. H. Bell et al., CCS 2020.
 """
 

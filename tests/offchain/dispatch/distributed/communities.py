@@ -1,4 +1,4 @@
-"""Small communities for distributed runs, with a retailer everybody knows and members that keep things to themselves."""
+"""Small communities for distributed runs: a retailer everybody knows, members that keep things to themselves."""
 
 import numpy as np
 

@@ -289,15 +289,15 @@ def ends_its_process(specification: tuple[MemberProgram, float]) -> Handler:
 
 
 @pytest.mark.parametrize(
-    ("build", "what"), [(Slow, "has not answered within 2 s"), (ends_its_process, "is gone")]
+    ("build", "what"), [(Slow, "has not answered within 1.5 s"), (ends_its_process, "is gone")]
 )
 def test_processes__one_is_late_or_ends__the_others_finish(build: Callable[..., Handler], what: str) -> None:
     whole = shared_roof(5, 4)
     parts = split(whole, public=[0])
-    specifications = {own.name: (own, 6.0 * (own.name == "member 1")) for own in parts.members}
+    specifications = {own.name: (own, 3.0 * (own.name == "member 1")) for own in parts.members}
     hosts = [{"member 1": specifications.pop("member 1")}, specifications]
     with closing(Processes(build, hosts)) as transport:
-        coordinator = Coordinator(transport, {own.name: 0 for own in parts.members}, Rules(patience=2))
+        coordinator = Coordinator(transport, {own.name: 0 for own in parts.members}, Rules(patience=1.5))
         found = price_newton.solve(parts, coordinator)
     assert [(fault.member, fault.what) for fault in found.faults] == [("member 1", what)]
     assert close_to(found, structured.solve(without(whole, 1)))

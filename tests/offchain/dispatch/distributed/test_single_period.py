@@ -54,7 +54,7 @@ def test_clear__equal_costs__share_in_proportion() -> None:
 
 
 def test_clear__more_than_there_is__infeasible() -> None:
-    with pytest.raises(Infeasible, match="0.5 kWh"):
+    with pytest.raises(Infeasible, match=r"0\.5 kWh"):
         clear(np.zeros(2), np.ones(2), np.zeros(2), np.ones(2), 2.5)
 
 
