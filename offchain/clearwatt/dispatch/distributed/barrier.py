@@ -227,23 +227,30 @@ class _Direction:
 
 
 def _widened(program: Program) -> Program:
-    """The program with bounds a hair wider wherever they are not equal."""
+    """The program with wider bounds of what its equations tie together."""
     stores, connections = program.stores, program.connections
-    free = stores.low < stores.high
+    none = np.zeros_like(stores.up_high)
+    low, high = widened(stores.low, stores.high)
+    net_low, net_high = widened(connections.low, connections.high)
     return replace(
         program,
         stores=replace(
             stores,
-            low=np.where(free, stores.low - WIDER * (1 + abs(stores.low)), stores.low),
-            high=np.where(free, stores.high + WIDER * (1 + abs(stores.high)), stores.high),
-            up_high=stores.up_high + np.where(stores.up_high > 0, WIDER * (1 + stores.up_high), 0),
-            down_high=stores.down_high + np.where(stores.down_high > 0, WIDER * (1 + stores.down_high), 0),
+            low=low,
+            high=high,
+            up_high=widened(none, stores.up_high)[1],
+            down_high=widened(none, stores.down_high)[1],
         ),
-        connections=replace(
-            connections,
-            low=connections.low - WIDER * (1 + abs(connections.low)),
-            high=connections.high + WIDER * (1 + abs(connections.high)),
-        ),
+        connections=replace(connections, low=net_low, high=net_high),
+    )
+
+
+def widened(low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Bounds a hair further apart, unless they are equal."""
+    apart = low < high
+    return (
+        np.where(apart, low - WIDER * (1 + np.abs(low)), low),
+        np.where(apart, high + WIDER * (1 + np.abs(high)), high),
     )
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from clearwatt.dispatch.distributed.barrier import widened
 from clearwatt.dispatch.distributed.community import Community
 from clearwatt.dispatch.layout import Links
 from clearwatt.dispatch.zones import ZoneFactor
@@ -16,6 +17,8 @@ from clearwatt.dispatch.zones import ZoneFactor
 STEPS = 100
 SETTLED = 1e-11
 TO_THE_BOUND = 0.99
+CLOSED = 1e-20
+"""Freedom of a line that carries nothing: no more than rounding, but something to divide by."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,7 @@ class Network:
         self._incidence = _incidence(community)
         self._links = _links(community)
         self._live = self._high > self._low
+        self._low, self._high = widened(self._low, self._high)
         self._x = np.where(self._live, (self._low + self._high) / 2, self._low)
         self._below, self._above = (np.where(self._live, mu / room, 0) for room in self._rooms(self._x))
 
@@ -118,6 +122,7 @@ class Network:
 
     def _factor(self, slope: np.ndarray, freedom: np.ndarray) -> ZoneFactor:
         lines = len(self._links.lower)
+        freedom = np.maximum(freedom, CLOSED)
         blocks = slope.copy()
         slots = np.arange(slope.shape[1])
         for zone, block in enumerate(blocks):

@@ -144,8 +144,13 @@ class _State:
         least = REST * tolerance * (1 + abs(self._cost)) / self._bounds
         fall = float(np.clip((1 - self._length) ** FALL, STEEPEST, FLATTEST))
         mu = max(least, fall * self._products / self._bounds)
-        self._price = self._network.plan(self._totals, self._price, self.mu, mu)
-        self.mu = mu
+        with np.errstate(all="ignore"):
+            price = self._network.plan(self._totals, self._price, self.mu, mu)
+        if not (np.isfinite(price).all() and np.isfinite(mu)):
+            raise NotConverged(
+                f"price-Newton lost its way after {len(self._history)} rounds; a schedule may not exist"
+            )
+        self._price, self.mu = price, mu
 
     def result(self, coordinator: Coordinator, seconds: float) -> Result:
         exports, imports = self._network.flows
