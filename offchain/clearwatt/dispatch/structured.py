@@ -17,9 +17,9 @@ import time
 from dataclasses import dataclass, replace
 
 import numpy as np
-from threadpoolctl import ThreadpoolController
 
 from clearwatt import __version__
+from clearwatt.dispatch.blas import one_blas_thread
 from clearwatt.dispatch.errors import NotConverged
 from clearwatt.dispatch.layout import Layout, lay_out
 from clearwatt.dispatch.newton import Equations, Newton, Point
@@ -27,9 +27,6 @@ from clearwatt.dispatch.program import Program, Solution, objective
 from clearwatt.dispatch.start import Start, cold_start, warm_start
 
 log = logging.getLogger(__name__)
-
-BLAS = ThreadpoolController().select(user_api="blas")
-"""More than one thread per block of [T, T] is slower, and by far where processes share the processors."""
 
 TOLERANCE = 1e-8
 MAX_ITERATIONS = 200
@@ -110,7 +107,7 @@ def _run(
     if program.has_integers:
         raise NotConverged("the structured method takes no integers; solve_highs does")
     began = time.perf_counter()
-    with BLAS.limit(limits=1), np.errstate(all="ignore"):  # what is not a number ends the loop
+    with one_blas_thread(), np.errstate(all="ignore"):  # what is not a number ends the loop
         method = InteriorPoint(lay_out(program), zone_price, start, tolerance)
         for iteration in range(max_iterations + 1):
             progress = method.progress()

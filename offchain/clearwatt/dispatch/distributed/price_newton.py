@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from clearwatt.dispatch.blas import one_blas_thread
 from clearwatt.dispatch.distributed.agent import Agent
 from clearwatt.dispatch.distributed.barrier import Answer, answer_size
 from clearwatt.dispatch.distributed.community import Community
@@ -85,12 +86,13 @@ def solve(
     """
     began = time.perf_counter()
     state = _State(community, coordinator, _first_price(community, price))
-    for _ in range(max_rounds):
-        state.ask()
-        log.debug("mu %.1e gap %.1e residual %.1e", state.mu, state.gap, state.residual)
-        if max(state.gap, state.residual) <= tolerance:
-            return state.result(coordinator, time.perf_counter() - began)
-        state.advance(tolerance)
+    with one_blas_thread():
+        for _ in range(max_rounds):
+            state.ask()
+            log.debug("mu %.1e gap %.1e residual %.1e", state.mu, state.gap, state.residual)
+            if max(state.gap, state.residual) <= tolerance:
+                return state.result(coordinator, time.perf_counter() - began)
+            state.advance(tolerance)
     raise NotConverged(
         f"price-Newton: gap {state.gap:.1e}, residual {state.residual:.1e} after {max_rounds} rounds"
     )

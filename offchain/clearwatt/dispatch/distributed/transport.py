@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+from clearwatt.dispatch.blas import one_blas_thread
 from clearwatt.dispatch.errors import DispatchError
 
 Handler = Callable[[bytes], bytes | None]
@@ -169,7 +170,7 @@ def _host(
     members: dict[str, Any],
 ) -> None:
     """A process of members: answers until the coordinator hangs up."""
-    with socket.create_connection(address) as connection, contextlib.suppress(OSError):
+    with one_blas_thread(), socket.create_connection(address) as connection, contextlib.suppress(OSError):
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.sendall(token + number.to_bytes(4, "big"))
         handlers = {name: build(specification) for name, specification in members.items()}
