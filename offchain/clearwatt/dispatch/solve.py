@@ -33,6 +33,8 @@ METHODS: tuple[Method, ...] = get_args(Method)
 
 SMALL = 10_000
 """Entries of offers and stores; linear programs up to this size go to HiGHS, which is faster below it."""
+LARGE = 300_000
+"""Entries of offers and stores; quadratic programs beyond that are not given to PIQP, which runs out of stack."""
 ACCURATE = 1e-6
 """Relative gap, and kWh out of balance per kWh, above which an answer of the structured method is not taken."""
 BOTH = 1e-6
@@ -112,6 +114,8 @@ def _continuous(program: Program, names: Names) -> tuple[Solution, str]:
         return _structured(program, names), ""
     except NotConverged as error:
         reason = str(error)
+        if not program.is_linear and size > LARGE:
+            raise
     log.warning("%s; %s solves it again", reason, "HiGHS" if program.is_linear else "PIQP")
     if program.is_linear:
         return solve_highs(program, "choose", names), reason

@@ -301,6 +301,19 @@ def test_solve__structured_method_that_stops_short__is_replaced_and_the_result_s
     assert f"{other} solves it again" in caplog.text
 
 
+def test_solve__too_large_for_the_fallback__says_how_far_the_structured_method_came(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def stop_short(*_: object, **__: object) -> None:
+        raise NotConverged("it stopped short")
+
+    monkeypatch.setattr(structured, "solve", stop_short)
+    monkeypatch.setattr("clearwatt.dispatch.solve.LARGE", 1)
+    generator = Generator(name="generator", cost=0.1, curvature=0.01, max_kw=5)
+    with pytest.raises(NotConverged, match="it stopped short"):
+        day(RETAILER, generator, Load(name="load", demand_kw=2))
+
+
 @pytest.mark.parametrize("first", range(0, 60, 20))
 def test_solve__quadratic_scenarios__structured_and_piqp_agree(first: int) -> None:
     for seed in range(first, first + 20):
