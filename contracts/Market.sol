@@ -89,16 +89,18 @@ contract Market is Bidding {
         only(settlement)
         returns (uint256[] memory locks)
     {
-        uint256 place = _place(auction);
+        mapping(address => Record) storage records = _records[_place(auction)];
         uint256 round = _round(auction);
-        locks = new uint256[](entries.length / SPENDING_BYTES);
-        for (uint256 i; i < locks.length; ++i) {
-            (address member, bytes32 positionHash) = _entry(entries, i * SPENDING_BYTES);
-            Record record = _records[place][member];
-            if (!record.matches(Stage.Position, round, positionHash)) revert RecordMismatch(auction, member);
-            _records[place][member] =
-                record.advance(Stage.Spent, bytes32(entries[i * SPENDING_BYTES + ENTRY_BYTES:]));
+        uint256 at = entries.start();
+        uint256 count = entries.length / SPENDING_BYTES;
+        locks = new uint256[](count);
+        for (uint256 i; i < count; ++i) {
+            address member = address(bytes20(Packed.word(at)));
+            Record record = records[member];
+            if (!record.matches(Stage.Position, round, Packed.word(at + 20))) revert RecordMismatch(auction, member);
+            records[member] = record.advance(Stage.Spent, Packed.word(at + 52));
             locks[i] = record.lock();
+            at += SPENDING_BYTES;
         }
     }
 

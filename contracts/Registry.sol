@@ -6,6 +6,7 @@ import {DelayedOwnable} from "./DelayedOwnable.sol";
 import {Change, IRegistry, Limits, Member, Parameters} from "./interfaces/IRegistry.sol";
 import {IVault} from "./interfaces/IVault.sol";
 import {Line} from "./libraries/Lines.sol";
+import {Packed} from "./libraries/Packed.sol";
 import {ScheduleLib} from "./libraries/Schedule.sol";
 import {Sources} from "./libraries/Sources.sol";
 
@@ -16,8 +17,12 @@ import {Sources} from "./libraries/Sources.sol";
 /// settled on the terms it was placed under. The owner can neither touch money nor influence a price.
 /// @custom:halt The owner can suspend every member, which stops new bids; running auctions end as ever.
 contract Registry is IRegistry, DelayedOwnable {
+    using Packed for bytes;
+
     /// @dev A zone's number travels as two bytes, and a larger tree would not fit a clearing transaction.
     uint256 private constant MAX_ZONES = 1024;
+
+    uint256 private constant MEMBER_BYTES = 20;
 
     address private immutable _deployer;
     uint256 private immutable _delay;
@@ -160,9 +165,14 @@ contract Registry is IRegistry, DelayedOwnable {
     }
 
     /// @inheritdoc IRegistry
-    function termsOf(address member) external view returns (address meter, uint8 source) {
-        Member storage m = _members[member];
-        return (m.meter, m.source);
+    function termsOf(bytes calldata members) external view returns (uint256[] memory terms) {
+        uint256 at = members.start();
+        terms = new uint256[](members.length / MEMBER_BYTES);
+        for (uint256 i; i < terms.length; ++i) {
+            Member storage m = _members[address(bytes20(Packed.word(at)))];
+            terms[i] = uint256(m.source) << 160 | uint160(m.meter);
+            at += MEMBER_BYTES;
+        }
     }
 
     /// @inheritdoc IRegistry

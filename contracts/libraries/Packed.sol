@@ -62,7 +62,7 @@ library Packed {
         }
     }
 
-    /// @notice keccak256 of a piece of calldata, through `buffer`, whose words must have room for it.
+    /// @notice keccak256 of a piece of calldata, through `buffer`, which must have room for it.
     function hashOf(uint256 offset, uint256 length, uint256[] memory buffer) internal pure returns (bytes32 value) {
         assembly ("memory-safe") {
             calldatacopy(add(buffer, 32), offset, length)
