@@ -205,27 +205,24 @@ contract Settlement is ISettlement, Calendar, EIP712 {
         vault.settle(ledger.payments, market.spend(auction, ledger.spendings));
     }
 
-    /// @dev Whose deliveries these are, back to back; after this, none reaches beyond their end. The list grows at the
-    /// end of memory, where nothing else is put before it is complete.
+    /// @dev Whose deliveries these are, back to back; after this, none reaches beyond their end.
     function _list(bytes calldata deliveries) private view returns (bytes memory members) {
+        uint256 least = FILLS_AT + ENERGY_BYTES * _slots;
+        members = new bytes(deliveries.length / least * MEMBER_BYTES + 32);
+        uint256 at = Packed.dataOf(members);
         uint256 cursor = deliveries.start();
         uint256 end = cursor + deliveries.length;
-        uint256 at;
-        assembly ("memory-safe") {
-            members := mload(0x40)
-            at := add(members, 32)
-        }
         unchecked {
             while (cursor < end) {
                 Packed.put(at, uint256(Packed.word(cursor)));
                 at += MEMBER_BYTES;
                 cursor += _size(cursor);
             }
-        }
-        if (cursor != end) revert MalformedDeliveries(deliveries.length);
-        assembly ("memory-safe") {
-            mstore(members, sub(at, add(members, 32)))
-            mstore(0x40, and(add(at, 63), not(31)))
+            if (cursor != end) revert MalformedDeliveries(deliveries.length);
+            uint256 size = at - Packed.dataOf(members);
+            assembly ("memory-safe") {
+                mstore(members, size)
+            }
         }
     }
 
@@ -262,8 +259,7 @@ contract Settlement is ISettlement, Calendar, EIP712 {
         unchecked {
             totals.settled += uint16(terms.length);
             for (uint256 i; i < terms.length; ++i) {
-                _weigh(ledger, outcome, cursor, terms[i], totals);
-                cursor += _size(cursor);
+                cursor = _weigh(ledger, outcome, cursor, terms[i], totals);
             }
         }
         _totals[ledger.auction] = totals;
@@ -271,22 +267,21 @@ contract Settlement is ISettlement, Calendar, EIP712 {
 
     /// @param outcome Is filled in anew
     /// @param terms The member's meter and, above it, source
+    /// @return next Where the next delivery starts
     function _weigh(
         Ledger memory ledger,
         Outcome memory outcome,
         uint256 cursor,
         uint256 terms,
         EnergyTotals memory totals
-    ) private view {
+    ) private view returns (uint256 next) {
         unchecked {
             uint256 head = uint256(Packed.word(cursor));
-            uint256 fills = cursor + FILLS_AT;
-            _weighEnergy(ledger, outcome, fills, head);
-            uint256 readings = fills + ENERGY_BYTES * _slots;
-            _requireEvidence(ledger, head, address(uint160(terms)), readings);
             uint256 source = terms >> 160;
-            if (source == Sources.NONE) outcome.unmatched = 0;
-            else _addMatched(totals, source, outcome.matched);
+            _weighEnergy(ledger, outcome, cursor + FILLS_AT, head, source);
+            uint256 readings = cursor + FILLS_AT + ENERGY_BYTES * _slots;
+            next = _requireEvidence(ledger, head, address(uint160(terms)), readings);
+            if (source != Sources.NONE) _addMatched(totals, source, outcome.matched);
             totals.bought += uint56(outcome.bought);
             uint256 money = uint256(Packed.word(cursor + CASH_AT)) >> 128 << 128 | uint128(uint256(outcome.imbalance));
             _note(ledger, cursor, head, money, _claimHash(head >> 96, source, outcome.unmatched, outcome.bought));
@@ -333,16 +328,23 @@ contract Settlement is ISettlement, Calendar, EIP712 {
         }
     }
 
+    /// @dev What a member without a source injects is nobody's energy claim.
     /// @param head `member | evidence | zone`, and more below
-    function _weighEnergy(Ledger memory ledger, Outcome memory outcome, uint256 fills, uint256 head) private view {
+    function _weighEnergy(Ledger memory ledger, Outcome memory outcome, uint256 fills, uint256 head, uint256 source)
+        private
+        view
+    {
         unchecked {
+            (outcome.matched, outcome.unmatched) = (0, 0);
             uint256 row = ledger.prices + uint16(head >> 72) * _slots * IMBALANCE_BYTES;
             if (uint8(head >> 88) == uint8(Evidence.Deemed)) {
                 (outcome.imbalance, outcome.bought) = Outcomes.deemed(row, fills, _slots);
-                (outcome.matched, outcome.unmatched) = (0, 0);
             } else {
                 outcome.imbalance = Outcomes.imbalance(row, fills, ledger.buffer);
-                (outcome.bought, outcome.matched, outcome.unmatched) = Outcomes.energy(fills, _slots);
+                outcome.bought = Outcomes.bought(fills, _slots);
+                if (source != Sources.NONE) {
+                    (outcome.matched, outcome.unmatched) = Outcomes.injected(fills, _slots);
+                }
             }
         }
     }
@@ -350,17 +352,26 @@ contract Settlement is ISettlement, Calendar, EIP712 {
     /// @dev The reading counts only on the word its time allows.
     /// @param head `member | evidence`, and more below
     /// @param readings Where in calldata they start, in words also in the buffer; a meter's signature follows them
-    function _requireEvidence(Ledger memory ledger, uint256 head, address meter, uint256 readings) private view {
-        address member = address(uint160(head >> 96));
-        uint256 energy = ENERGY_BYTES * _slots;
-        if (uint8(head >> 88) == uint8(Evidence.Meter)) {
-            bytes32 digest = Statements.digest(ledger.statement, member, ledger.buffer.hash());
-            address signer = Signatures.signerOf(digest, readings + energy);
-            if (signer != meter || signer == address(0)) revert WrongMeter(member, signer);
-        } else if (uint8(head >> 88) == uint8(Evidence.Deemed)) {
-            _requireTime(Evidence.Deemed, deemedFrom(ledger.auction));
-        } else {
-            bytes32 content = keccak256(Packed.slice(readings, energy));
+    /// @return end Where the delivery ends
+    function _requireEvidence(Ledger memory ledger, uint256 head, address meter, uint256 readings)
+        private
+        view
+        returns (uint256 end)
+    {
+        unchecked {
+            address member = address(uint160(head >> 96));
+            end = readings + ENERGY_BYTES * _slots;
+            if (uint8(head >> 88) == uint8(Evidence.Meter)) {
+                bytes32 digest = Statements.digest(ledger.statement, member, ledger.buffer.hash());
+                address signer = Signatures.signerOf(digest, end);
+                if (signer != meter || signer == address(0)) revert WrongMeter(member, signer);
+                return end + SIGNATURE_BYTES;
+            }
+            if (uint8(head >> 88) == uint8(Evidence.Deemed)) {
+                _requireTime(Evidence.Deemed, deemedFrom(ledger.auction));
+                return readings;
+            }
+            bytes32 content = keccak256(Packed.slice(readings, end - readings));
             // slither-disable-next-line calls-loop
             if (!quorum.isFinal(ledger.auction, member, content)) revert SubstituteNotFinal(ledger.auction, member);
         }
