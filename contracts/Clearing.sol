@@ -76,7 +76,9 @@ contract Clearing is IClearing {
                 mstore(add(entry, 52), position)
                 entry := add(entry, ENTRY_BYTES)
             }
-            cursor += size;
+            unchecked {
+                cursor += size;
+            }
         }
         if (cursor != end) revert MalformedBids(bids.length);
         assembly ("memory-safe") {
@@ -93,7 +95,9 @@ contract Clearing is IClearing {
         }
         trader = address(uint160(word >> 96));
         zone = uint16(word >> 80);
-        size = TRADER_BYTES + HEAD_BYTES + uint16(word >> 64) * StepsLib.SIZE;
+        unchecked {
+            size = TRADER_BYTES + HEAD_BYTES + uint16(word >> 64) * StepsLib.SIZE;
+        }
     }
 
     /// @dev Fills one bundle and hashes the position that comes of it: `zone uint16 | cash int128 | fills int32[T]`.
@@ -107,8 +111,10 @@ contract Clearing is IClearing {
         assembly ("memory-safe") {
             calldatacopy(fills, calldatasize(), fillBytes)
         }
-        uint256 head = TRADER_BYTES + HEAD_BYTES;
-        int256 cash = Equilibrium.fill(book, trader, zone, cursor + head, (size - head) / StepsLib.SIZE, fills);
+        int256 cash;
+        unchecked {
+            cash = Equilibrium.fill(book, trader, zone, cursor + TRADER_BYTES + HEAD_BYTES, cursor + size, fills);
+        }
         assembly ("memory-safe") {
             mstore(sub(fills, 32), or(shl(128, zone), and(cash, sub(shl(128, 1), 1))))
             hash := keccak256(sub(fills, 18), add(fillBytes, 18))

@@ -34,13 +34,15 @@ contract Market is Bidding {
         uint256 at = entries.start();
         uint256 end = at + entries.length;
         address previous;
-        for (; at < end; at += ACCEPTED_BYTES) {
-            address trader = address(bytes20(Packed.word(at)));
-            if (trader <= previous) revert E5_TradersNotAscending(trader);
-            Record record = records[trader];
-            if (!record.matches(Stage.Bid, round, Packed.word(at + 20))) revert E5_BidNotRecorded(trader);
-            records[trader] = record.advance(Stage.Position, Packed.word(at + 52));
-            previous = trader;
+        unchecked {
+            for (; at < end; at += ACCEPTED_BYTES) {
+                address trader = address(bytes20(Packed.word(at)));
+                if (trader <= previous) revert E5_TradersNotAscending(trader);
+                Record record = records[trader];
+                if (!record.matches(Stage.Bid, round, Packed.word(at + 20))) revert E5_BidNotRecorded(trader);
+                records[trader] = record.advance(Stage.Position, Packed.word(at + 52));
+                previous = trader;
+            }
         }
         uint256 found = entries.length / ACCEPTED_BYTES;
         if (found != liveBids) revert E5_BidsLeftOut(liveBids, found);
@@ -94,13 +96,16 @@ contract Market is Bidding {
         uint256 at = entries.start();
         uint256 count = entries.length / SPENDING_BYTES;
         locks = new uint256[](count);
-        for (uint256 i; i < count; ++i) {
-            address member = address(bytes20(Packed.word(at)));
-            Record record = records[member];
-            if (!record.matches(Stage.Position, round, Packed.word(at + 20))) revert RecordMismatch(auction, member);
-            records[member] = record.advance(Stage.Spent, Packed.word(at + 52));
-            locks[i] = record.lock();
-            at += SPENDING_BYTES;
+        uint256 lock = Packed.wordsOf(locks);
+        unchecked {
+            for (uint256 end = at + count * SPENDING_BYTES; at < end; at += SPENDING_BYTES) {
+                address member = address(bytes20(Packed.word(at)));
+                Record record = records[member];
+                if (!record.matches(Stage.Position, round, Packed.word(at + 20))) revert RecordMismatch(auction, member);
+                records[member] = record.advance(Stage.Spent, Packed.word(at + 52));
+                Packed.put(lock, record.lock());
+                lock += 32;
+            }
         }
     }
 

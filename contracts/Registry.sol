@@ -166,12 +166,15 @@ contract Registry is IRegistry, DelayedOwnable {
 
     /// @inheritdoc IRegistry
     function termsOf(bytes calldata members) external view returns (uint256[] memory terms) {
-        uint256 at = members.start();
         terms = new uint256[](members.length / MEMBER_BYTES);
-        for (uint256 i; i < terms.length; ++i) {
-            Member storage m = _members[address(bytes20(Packed.word(at)))];
-            terms[i] = uint256(m.source) << 160 | uint160(m.meter);
-            at += MEMBER_BYTES;
+        uint256 to = Packed.wordsOf(terms);
+        uint256 from = members.start();
+        unchecked {
+            for (uint256 end = from + terms.length * MEMBER_BYTES; from < end; from += MEMBER_BYTES) {
+                Member storage m = _members[address(bytes20(Packed.word(from)))];
+                Packed.put(to, uint256(m.source) << 160 | uint160(m.meter));
+                to += 32;
+            }
         }
     }
 

@@ -258,8 +258,9 @@ contract Settlement is ISettlement, Calendar, EIP712 {
         Outcome memory outcome;
         unchecked {
             totals.settled += uint16(terms.length);
-            for (uint256 i; i < terms.length; ++i) {
-                cursor = _weigh(ledger, outcome, cursor, terms[i], totals);
+            uint256 at = Packed.wordsOf(terms);
+            for (uint256 end = at + terms.length * 32; at < end; at += 32) {
+                cursor = _weigh(ledger, outcome, cursor, Packed.get(at), totals);
             }
         }
         _totals[ledger.auction] = totals;

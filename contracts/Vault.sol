@@ -239,19 +239,17 @@ contract Vault is IVault, ReentrancyGuard {
         Books memory party = _load(balancingParty);
         int256 clearing_ = _clearingAccount;
         uint256 at = payments.start();
-        for (uint256 i; i < locks.length; ++i) {
-            address account = address(bytes20(Packed.word(at)));
-            (int256 cash, int256 imbalance) = Packed.int128sAt(at + 20);
-            if (account == balancingParty) _take(party, locks[i], cash);
-            else if (!_settleAtOnce(account, party, locks[i], cash, imbalance)) {
-                Books memory b = _load(account);
-                _take(b, locks[i], cash);
-                _balance(account, b, party, imbalance);
-                _store(account, b);
-            }
-            unchecked {
-                clearing_ -= cash;
+        unchecked {
+            for (uint256 i; i < locks.length; ++i) {
+                uint256 lock = locks[i];
+                address account = address(bytes20(Packed.word(at)));
+                (int256 cash, int256 imbalance) = Packed.int128sAt(at + 20);
                 at += PAYMENT_BYTES;
+                clearing_ -= cash;
+                if (account == balancingParty) _take(party, lock, cash);
+                else if (!_settleAtOnce(account, party, lock, cash, imbalance)) {
+                    _settleFully(account, party, lock, cash, imbalance);
+                }
             }
         }
         _store(balancingParty, party);
@@ -276,6 +274,13 @@ contract Vault is IVault, ReentrancyGuard {
             _accounts[account] = word >> 160 << 160 | locked << 80 | balance;
             return true;
         }
+    }
+
+    function _settleFully(address account, Books memory party, uint256 lock, int256 cash, int256 imbalance) private {
+        Books memory b = _load(account);
+        _take(b, lock, cash);
+        _balance(account, b, party, imbalance);
+        _store(account, b);
     }
 
     /// @dev Contract cash, and the lock that stood behind it.

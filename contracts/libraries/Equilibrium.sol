@@ -161,11 +161,12 @@ library Equilibrium {
     /// @dev Whatever the side, a limit below the price raises `lo` and one above it lowers `hi`: a sell below the
     /// price is filled, so the price can't fall under it; a buy below is not, so the price can't either.
     /// @param zone Where the trader is connected; known to be in the grid
-    /// @param cursor Where the packed steps start in calldata; slots known to be below T
-    /// @param count Number of steps
+    /// @param cursor Where the packed steps start in calldata; a slot beyond T, which is in no auction's bid, reaches
+    /// nothing but the book and what `positions` has room for
+    /// @param end Where they end
     /// @param positions Address in memory of T packed int32, to which the fills are added
     /// @return cash What the trader is paid for its fills, money units; negative = pays
-    function fill(Book memory book, address trader, uint256 zone, uint256 cursor, uint256 count, uint256 positions)
+    function fill(Book memory book, address trader, uint256 zone, uint256 cursor, uint256 end, uint256 positions)
         internal
         pure
         returns (int256 cash)
@@ -173,7 +174,6 @@ library Equilibrium {
         unchecked {
             uint256 row = book.cells + zone * book.slots * WORD;
             uint256 first = cursor;
-            uint256 end = cursor + count * StepsLib.SIZE;
             while (true) {
                 (cursor, cash) = _fillUntilMarginal(row, cursor, end, positions, cash);
                 if (cursor == end) return cash;

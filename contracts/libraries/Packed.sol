@@ -84,6 +84,20 @@ library Packed {
         }
     }
 
+    /// @notice Where the words start in memory.
+    function wordsOf(uint256[] memory words) internal pure returns (uint256 at) {
+        assembly ("memory-safe") {
+            at := add(words, 32)
+        }
+    }
+
+    /// @notice The word at a place in memory.
+    function get(uint256 at) internal pure returns (uint256 value) {
+        assembly ("memory-safe") {
+            value := mload(at)
+        }
+    }
+
     /// @notice Writes a word to memory that is the caller's, at any byte.
     function put(uint256 at, uint256 value) internal pure {
         assembly ("memory-safe") {
