@@ -6,6 +6,7 @@ import {IMarket} from "./interfaces/IMarket.sol";
 import {IRegistry, Parameters} from "./interfaces/IRegistry.sol";
 import {IVault} from "./interfaces/IVault.sol";
 import {Book, Equilibrium} from "./libraries/Equilibrium.sol";
+import {Messages} from "./libraries/Messages.sol";
 import {StepsLib} from "./libraries/Steps.sol";
 
 /// @title Clearing
@@ -41,8 +42,8 @@ contract Clearing is IClearing {
     /// others is thrown away when it refuses them. It is the community's own and calls nobody.
     function clear(uint256 auction, bytes calldata prices, bytes calldata marginals, bytes calldata bids) external {
         Book memory book = Equilibrium.open(prices, marginals, _zones, _slots, _minPrice, _maxPrice);
-        bytes memory entries = _fillAll(book, bids);
-        market.accept(auction, keccak256(prices), entries);
+        (uint256 entries, uint256 end) = _fillAll(book, bids);
+        Messages.send(address(market), IMarket.accept.selector, auction, keccak256(prices), entries, end);
         uint256 income = Equilibrium.close(book, registry.grid());
         // slither-disable-next-line reentrancy-events
         emit Cleared(auction, msg.sender, income, prices, marginals);
@@ -52,14 +53,12 @@ contract Clearing is IClearing {
     /// @dev Fills every bundle. A zone beyond the grid is refused here and a slot beyond T has its room in the book, so
     /// that no bid that is not the market's own reaches any other memory. The entries grow at the end of memory,
     /// where nothing else is put before they are complete.
-    /// @return entries `trader address | bid hash bytes32 | position hash bytes32` each
-    function _fillAll(Book memory book, bytes calldata bids) private view returns (bytes memory entries) {
+    /// @return entries Where in memory they start, `trader address | bid hash bytes32 | position hash bytes32` each
+    /// @return entry Where they end
+    function _fillAll(Book memory book, bytes calldata bids) private view returns (uint256 entries, uint256 entry) {
         uint256 fills = _allocatePosition();
-        uint256 entry;
-        assembly ("memory-safe") {
-            entries := mload(0x40)
-            entry := add(entries, 32)
-        }
+        entries = Messages.open();
+        entry = entries;
         uint256 cursor = StepsLib.start(bids);
         uint256 end = cursor + bids.length;
         while (cursor < end) {
@@ -81,10 +80,7 @@ contract Clearing is IClearing {
             }
         }
         if (cursor != end) revert MalformedBids(bids.length);
-        assembly ("memory-safe") {
-            mstore(entries, sub(entry, add(entries, 32)))
-            mstore(0x40, and(add(entry, 31), not(31)))
-        }
+        Messages.close(entry);
     }
 
     /// @dev Where a bid in calldata begins: its trader, zone and whole size in bytes.

@@ -10,6 +10,7 @@ import {IRegistry, Parameters} from "./interfaces/IRegistry.sol";
 import {EnergyTotals, Entitlement, Evidence, ISettlement} from "./interfaces/ISettlement.sol";
 import {IVault} from "./interfaces/IVault.sol";
 import {Journals} from "./libraries/Journals.sol";
+import {Messages} from "./libraries/Messages.sol";
 import {Outcomes} from "./libraries/Outcomes.sol";
 import {Packed} from "./libraries/Packed.sol";
 import {Signatures} from "./libraries/Signatures.sol";
@@ -69,8 +70,8 @@ contract Settlement is ISettlement, Calendar, EIP712 {
         uint256 prices;
         uint256[] buffer;
         uint256 statement;
-        bytes spendings;
-        bytes payments;
+        uint256 spendings;
+        uint256 payments;
         uint256 spending;
         uint256 payment;
         uint256 journal;
@@ -198,32 +199,31 @@ contract Settlement is ISettlement, Calendar, EIP712 {
         if (!quorum.isFinal(auction, address(0), content) && content != fallbackHashOf[auction]) {
             revert ImbalanceNotFinal(auction);
         }
-        bytes memory members = _list(deliveries);
-        Ledger memory ledger = _open(auction, imbalancePrices.start(), members.length / MEMBER_BYTES);
-        _weighAll(ledger, deliveries.start(), registry.termsOf(members));
+        (uint256 members, uint256 end) = _list(deliveries);
+        uint256 terms = Messages.ask(address(registry), IRegistry.termsOf.selector, members, end);
+        uint256 count = (end - members) / MEMBER_BYTES;
+        Ledger memory ledger = _open(auction, imbalancePrices.start(), count);
+        _weighAll(ledger, deliveries.start(), terms, count);
         Journals.log(ledger.journal, ledger.end, MembersSettled.selector, auction);
-        vault.settle(ledger.payments, market.spend(auction, ledger.spendings));
+        Messages.send(address(market), IMarket.spend.selector, auction, ledger.spendings, ledger.spending);
+        Messages.forward(address(vault), IVault.settle.selector, ledger.payments, ledger.payment);
     }
 
     /// @dev Whose deliveries these are, back to back; after this, none reaches beyond their end.
-    function _list(bytes calldata deliveries) private view returns (bytes memory members) {
-        uint256 least = FILLS_AT + ENERGY_BYTES * _slots;
-        members = new bytes(deliveries.length / least * MEMBER_BYTES + 32);
-        uint256 at = Packed.dataOf(members);
+    /// @return members Where in memory they start, and where they `end`
+    function _list(bytes calldata deliveries) private view returns (uint256 members, uint256 end) {
+        members = Messages.open(deliveries.length / (FILLS_AT + ENERGY_BYTES * _slots) * MEMBER_BYTES);
+        end = members;
         uint256 cursor = deliveries.start();
-        uint256 end = cursor + deliveries.length;
+        uint256 last = cursor + deliveries.length;
         unchecked {
-            while (cursor < end) {
-                Packed.put(at, uint256(Packed.word(cursor)));
-                at += MEMBER_BYTES;
+            while (cursor < last) {
+                Packed.put(end, uint256(Packed.word(cursor)));
+                end += MEMBER_BYTES;
                 cursor += _size(cursor);
             }
-            if (cursor != end) revert MalformedDeliveries(deliveries.length);
-            uint256 size = at - Packed.dataOf(members);
-            assembly ("memory-safe") {
-                mstore(members, size)
-            }
         }
+        if (cursor != last) revert MalformedDeliveries(deliveries.length);
     }
 
     /// @dev Bytes of the delivery at `cursor`.
@@ -244,23 +244,23 @@ contract Settlement is ISettlement, Calendar, EIP712 {
         ledger.prices = prices;
         ledger.buffer = Packed.allocate(_slots);
         ledger.statement = Statements.open(_domainSeparatorV4(), auction);
-        ledger.spendings = new bytes(count * SPENDING_BYTES);
-        ledger.payments = new bytes(count * PAYMENT_BYTES);
-        ledger.spending = Packed.dataOf(ledger.spendings);
-        ledger.payment = Packed.dataOf(ledger.payments);
+        ledger.spendings = Messages.open(count * SPENDING_BYTES);
+        ledger.payments = Messages.open(count * (PAYMENT_BYTES + 32) + 64);
+        ledger.spending = ledger.spendings;
+        ledger.payment = ledger.payments;
         ledger.journal = Journals.open(count * (SETTLED_BYTES + ENERGY_BYTES * _slots));
         ledger.end = ledger.journal;
     }
 
     /// @dev Notes what was delivered and what it comes to.
-    function _weighAll(Ledger memory ledger, uint256 cursor, uint256[] memory terms) private {
+    /// @param terms Where in memory the registry's words are, one for each of `count` members
+    function _weighAll(Ledger memory ledger, uint256 cursor, uint256 terms, uint256 count) private {
         EnergyTotals memory totals = _totals[ledger.auction];
         Outcome memory outcome;
         unchecked {
-            totals.settled += uint16(terms.length);
-            uint256 at = Packed.wordsOf(terms);
-            for (uint256 end = at + terms.length * 32; at < end; at += 32) {
-                cursor = _weigh(ledger, outcome, cursor, Packed.get(at), totals);
+            totals.settled += uint16(count);
+            for (uint256 end = terms + count * 32; terms < end; terms += 32) {
+                cursor = _weigh(ledger, outcome, cursor, Packed.get(terms), totals);
             }
         }
         _totals[ledger.auction] = totals;

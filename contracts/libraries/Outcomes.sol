@@ -26,16 +26,11 @@ library Outcomes {
             let ahead := shl(2, mload(words))
             let end := add(fills, ahead)
             for { let word := add(words, 32) } lt(fills, end) { word := add(word, 128) } {
-                let contracted := calldataload(fills)
-                let readings := calldataload(add(fills, ahead))
+                let kept := not(shr(shl(3, sub(end, fills)), not(0)))
+                let contracted := and(calldataload(fills), kept)
+                let readings := and(calldataload(add(fills, ahead)), kept)
                 // four slots' pairs of prices fit one word too
                 let prices := calldataload(row)
-                let beyond := sub(add(fills, 16), end)
-                if sgt(beyond, 0) {
-                    let dropped := add(128, shl(3, beyond))
-                    contracted := shl(dropped, shr(dropped, contracted))
-                    readings := shl(dropped, shr(dropped, readings))
-                }
                 let reading := sar(224, readings)
                 mstore(word, reading)
                 let deviation := sub(reading, sar(224, contracted))

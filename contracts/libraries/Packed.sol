@@ -77,13 +77,6 @@ library Packed {
         }
     }
 
-    /// @notice Where the bytes start in memory.
-    function dataOf(bytes memory data) internal pure returns (uint256 at) {
-        assembly ("memory-safe") {
-            at := add(data, 32)
-        }
-    }
-
     /// @notice Where the words start in memory.
     function wordsOf(uint256[] memory words) internal pure returns (uint256 at) {
         assembly ("memory-safe") {
