@@ -57,6 +57,8 @@ contract Registry is IRegistry, DelayedOwnable {
         if (p.minPrice > p.maxPrice) revert PricesImpossible(p.minPrice, p.maxPrice);
         Limits memory limits = p.limits;
         if (limits.minQuantity == 0 || limits.maxSteps == 0 || limits.maxMembers == 0) revert LimitsImpossible();
+        // a quantity has 31 bits and a sign
+        if (limits.minQuantity > uint32(type(int32).max)) revert LimitsImpossible();
         // while an auction takes bids, no other one that uses the same records does
         uint256 ring = uint256(p.ringSize) * p.schedule.slots * p.schedule.slotSeconds;
         if (p.ringSize == 0 || ring < p.schedule.horizon) revert RingTooSmall();

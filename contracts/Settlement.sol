@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.30;
 
+import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {Calendar} from "./Calendar.sol";
 import {IEnergyToken} from "./interfaces/IEnergyToken.sol";
@@ -365,7 +366,7 @@ contract Settlement is ISettlement, Calendar, EIP712 {
             if (uint8(head >> 88) == uint8(Evidence.Meter)) {
                 bytes32 digest = Statements.digest(ledger.statement, member, ledger.buffer.hash());
                 address signer = Signatures.signerOf(digest, end);
-                if (signer != meter || signer == address(0)) revert WrongMeter(member, signer);
+                if (signer != meter || signer == address(0)) _refuseStatement(member, digest, end);
                 return end + SIGNATURE_BYTES;
             }
             if (uint8(head >> 88) == uint8(Evidence.Deemed)) {
@@ -376,6 +377,14 @@ contract Settlement is ISettlement, Calendar, EIP712 {
             // slither-disable-next-line calls-loop
             if (!quorum.isFinal(ledger.auction, member, content)) revert SubstituteNotFinal(ledger.auction, member);
         }
+    }
+
+    /// @dev Says what is wrong with a signature: that it is none, or whose else it is.
+    function _refuseStatement(address member, bytes32 digest, uint256 signature) private pure {
+        address signer = ECDSA.recover(
+            digest, Packed.byteAt(signature + 64), Packed.word(signature), Packed.word(signature + 32)
+        );
+        revert WrongMeter(member, signer);
     }
 
     // ---------------------------------------------------------------- energy

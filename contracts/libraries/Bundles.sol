@@ -8,7 +8,7 @@ import {Step, StepsLib} from "./Steps.sol";
 /// @param slots Delivery slots of an auction (T)
 /// @param minPrice Lowest limit, ticks
 /// @param maxPrice Highest limit, ticks
-/// @param minQuantity Least quantity, Wh; at least 1
+/// @param minQuantity Least quantity, Wh; at least 1 and below 2^31
 /// @param margin Collateral per Wh on top of the worst payment, ticks
 struct Terms {
     uint256 slots;
