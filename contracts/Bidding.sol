@@ -37,11 +37,12 @@ abstract contract Bidding is AuctionBook, EIP712 {
     int256 internal immutable _maxPrice;
 
     /// @dev Bids as they are placed by one call.
+    /// @param records Where in storage the members' records for the auction are
     /// @param liveBids Bids in the auction by now
     /// @param journal Where in memory the event's bytes start; `end` where they end by now
     struct Placing {
         uint256 auction;
-        uint256 place;
+        bytes32 records;
         uint256 round;
         uint256 liveBids;
         uint256 journal;
@@ -152,6 +153,18 @@ abstract contract Bidding is AuctionBook, EIP712 {
         }
     }
 
+    function _slotOf(mapping(address => Record) storage records) private pure returns (bytes32 slot) {
+        assembly ("memory-safe") {
+            slot := records.slot
+        }
+    }
+
+    function _ring(bytes32 slot) private pure returns (mapping(address => Record) storage records) {
+        assembly ("memory-safe") {
+            records.slot := slot
+        }
+    }
+
     function _countOf(bytes calldata steps) private pure returns (uint256) {
         if (steps.length % StepsLib.SIZE != 0) revert MalformedSteps(steps.length);
         return steps.length / StepsLib.SIZE;
@@ -170,7 +183,8 @@ abstract contract Bidding is AuctionBook, EIP712 {
         uint256 lock;
         (lock, refusal) = _lockFor(placing.terms, steps, count, inPerson);
         if (refusal != 0) return refusal;
-        Record record = _records[placing.place][member];
+        mapping(address => Record) storage records = _ring(placing.records);
+        Record record = records[member];
         bool replaces = record.at(Stage.Bid, placing.round);
         if (placing.liveBids >= _maxMembers && !replaces) {
             if (inPerson) revert AuctionFull(placing.auction);
@@ -189,8 +203,7 @@ abstract contract Bidding is AuctionBook, EIP712 {
         if (refusal != 0) return refusal;
         if (previous != 0 && !replaces) _noteReleased(record, placing.auction, member);
         bytes32 digest = _enter(placing, member, zone, steps, count);
-        _records[placing.place][member] =
-            RecordsLib.pack(Stage.Bid, placing.round, lock, nonce, digest);
+        records[member] = RecordsLib.pack(Stage.Bid, placing.round, lock, nonce, digest);
         unchecked {
             if (!replaces) ++placing.liveBids; // at most `maxMembers`, see above
         }
@@ -258,7 +271,7 @@ abstract contract Bidding is AuctionBook, EIP712 {
     /// @param size At least the bytes of the bids to come, less 24
     function _begin(uint256 auction, uint256 size) private view returns (Placing memory placing) {
         placing.auction = auction;
-        placing.place = _place(auction);
+        placing.records = _slotOf(_records[_place(auction)]);
         placing.round = _round(auction);
         placing.liveBids = _auctions[auction].liveBids;
         placing.terms = Terms(_slots, _minPrice, _maxPrice, _minQuantity, _imbalanceMargin);

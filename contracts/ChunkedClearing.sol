@@ -41,6 +41,7 @@ contract ChunkedClearing is Clearing, IChunkedClearing {
     uint256 public constant MAX_CHUNK_BUNDLES = 1024;
     uint256 public constant MAX_CHUNKS = 256;
 
+    uint256 private constant ENTRY_BYTES = 52;
     uint256 private constant PROGRESS_WORDS = 3;
     // Slither does not see it used in a slice
     // slither-disable-next-line unused-state
@@ -204,6 +205,7 @@ contract ChunkedClearing is Clearing, IChunkedClearing {
             cursor += size;
             ++count;
         }
+        Equilibrium.requireNamed(book);
         progress.found += count;
     }
 

@@ -6,6 +6,7 @@ import {IMarket} from "./interfaces/IMarket.sol";
 import {IRegistry, Parameters} from "./interfaces/IRegistry.sol";
 import {IVault} from "./interfaces/IVault.sol";
 import {Book, Equilibrium} from "./libraries/Equilibrium.sol";
+import {Messages} from "./libraries/Messages.sol";
 import {StepsLib} from "./libraries/Steps.sol";
 
 /// @title Clearing
@@ -15,7 +16,7 @@ import {StepsLib} from "./libraries/Steps.sol";
 contract Clearing is IClearing {
     uint256 internal constant TRADER_BYTES = 20;
     uint256 private constant HEAD_BYTES = 4;
-    uint256 internal constant ENTRY_BYTES = 52;
+    uint256 private constant ENTRY_BYTES = 84;
 
     IRegistry public immutable registry;
     IVault public immutable vault;
@@ -37,64 +38,49 @@ contract Clearing is IClearing {
     }
 
     /// @inheritdoc IClearing
-    /// @dev The market says first whether these are its bids; it is the community's own and calls nobody.
+    /// @dev The bids are filled before the market has said that they are its own, in the one walk there is; what comes of
+    /// others is thrown away when it refuses them. It is the community's own and calls nobody.
     function clear(uint256 auction, bytes calldata prices, bytes calldata marginals, bytes calldata bids) external {
         Book memory book = Equilibrium.open(prices, marginals, _zones, _slots, _minPrice, _maxPrice);
-        bytes memory entries = _listBids(bids);
-        market.accept(auction, keccak256(prices), entries);
-        _fillAll(book, bids, entries);
+        (uint256 entries, uint256 end) = _fillAll(book, bids);
+        Messages.send(address(market), IMarket.accept.selector, auction, keccak256(prices), entries, end);
         uint256 income = Equilibrium.close(book, registry.grid());
         // slither-disable-next-line reentrancy-events
         emit Cleared(auction, msg.sender, income, prices, marginals);
-        market.enterPositions(auction, entries);
         vault.payNetwork(income);
     }
 
-    /// @return entries `trader address | bid hash bytes32` each, for the market to say that they are the auction's
-    function _listBids(bytes calldata bids) private pure returns (bytes memory entries) {
-        entries = new bytes(_count(bids) * ENTRY_BYTES);
-        uint256 entry = _dataOf(entries);
-        uint256 cursor = StepsLib.start(bids);
-        uint256 end = cursor + bids.length;
-        while (cursor < end) {
-            (address trader,, uint256 size) = _head(cursor);
-            bytes32 hash = _hashOf(cursor + TRADER_BYTES, size - TRADER_BYTES);
-            assembly ("memory-safe") {
-                mstore(entry, shl(96, trader))
-                mstore(add(entry, 20), hash)
-            }
-            entry += ENTRY_BYTES;
-            cursor += size;
-        }
-    }
-
-    function _count(bytes calldata bids) private pure returns (uint256 count) {
-        uint256 cursor = StepsLib.start(bids);
-        uint256 end = cursor + bids.length;
-        while (cursor < end) {
-            (,, uint256 size) = _head(cursor);
-            cursor += size;
-            ++count;
-        }
-        if (cursor != end) revert MalformedBids(bids.length);
-    }
-
-    /// @dev Fills every bundle and puts its position's hash in place of the bid's. The market has said that the bundles
-    /// are recorded, so their zones and slots exist.
-    function _fillAll(Book memory book, bytes calldata bids, bytes memory entries) private view {
+    /// @dev Fills every bundle. A zone beyond the grid is refused here and a slot beyond T has its room in the book, so
+    /// that no bid that is not the market's own reaches any other memory. The entries grow at the end of memory,
+    /// where nothing else is put before they are complete.
+    /// @return entries Where in memory they start, `trader address | bid hash bytes32 | position hash bytes32` each
+    /// @return entry Where they end
+    function _fillAll(Book memory book, bytes calldata bids) private view returns (uint256 entries, uint256 entry) {
         uint256 fills = _allocatePosition();
-        uint256 entry = _dataOf(entries);
+        entries = Messages.open();
+        entry = entries;
         uint256 cursor = StepsLib.start(bids);
         uint256 end = cursor + bids.length;
         while (cursor < end) {
             (address trader, uint256 zone, uint256 size) = _head(cursor);
-            bytes32 hash = _position(book, fills, trader, zone, cursor, size);
+            if (zone >= book.zones) revert E5_BidNotRecorded(trader);
             assembly ("memory-safe") {
-                mstore(add(entry, 20), hash)
+                mstore(entry, shl(96, trader))
+                // the bid's bytes lie for a moment where the next entries will
+                calldatacopy(add(entry, 52), add(cursor, TRADER_BYTES), sub(size, TRADER_BYTES))
+                mstore(add(entry, 20), keccak256(add(entry, 52), sub(size, TRADER_BYTES)))
             }
-            entry += ENTRY_BYTES;
-            cursor += size;
+            bytes32 position = _position(book, fills, trader, zone, cursor, size);
+            assembly ("memory-safe") {
+                mstore(add(entry, 52), position)
+                entry := add(entry, ENTRY_BYTES)
+            }
+            unchecked {
+                cursor += size;
+            }
         }
+        if (cursor != end) revert MalformedBids(bids.length);
+        Messages.close(entry);
     }
 
     /// @dev Where a bid in calldata begins: its trader, zone and whole size in bytes.
@@ -105,7 +91,9 @@ contract Clearing is IClearing {
         }
         trader = address(uint160(word >> 96));
         zone = uint16(word >> 80);
-        size = TRADER_BYTES + HEAD_BYTES + uint16(word >> 64) * StepsLib.SIZE;
+        unchecked {
+            size = TRADER_BYTES + HEAD_BYTES + uint16(word >> 64) * StepsLib.SIZE;
+        }
     }
 
     /// @dev Fills one bundle and hashes the position that comes of it: `zone uint16 | cash int128 | fills int32[T]`.
@@ -119,23 +107,22 @@ contract Clearing is IClearing {
         assembly ("memory-safe") {
             calldatacopy(fills, calldatasize(), fillBytes)
         }
-        uint256 head = TRADER_BYTES + HEAD_BYTES;
-        int256 cash = Equilibrium.fill(book, trader, zone, cursor + head, (size - head) / StepsLib.SIZE, fills);
+        int256 cash;
+        unchecked {
+            cash = Equilibrium.fill(book, trader, zone, cursor + TRADER_BYTES + HEAD_BYTES, cursor + size, fills);
+        }
         assembly ("memory-safe") {
             mstore(sub(fills, 32), or(shl(128, zone), and(cash, sub(shl(128, 1), 1))))
             hash := keccak256(sub(fills, 18), add(fillBytes, 18))
         }
     }
 
-    /// @dev Room for the packed fills, a word before them for the rest of a position and a word after them, which a
-    /// write to their last 4 bytes reaches into.
-    function _allocatePosition() internal view returns (uint256 fills) {
-        return _dataOf(new bytes(4 * _slots + 64)) + 32;
-    }
-
-    function _dataOf(bytes memory data) internal pure returns (uint256 at) {
+    /// @dev Room for the packed fills of as many slots as a step can name, a word before them for the rest of a position
+    /// and a word after them, which a write to their last 4 bytes reaches into.
+    function _allocatePosition() internal pure returns (uint256 fills) {
+        bytes memory room = new bytes(4 * 256 + 64);
         assembly ("memory-safe") {
-            at := add(data, 32)
+            fills := add(room, 64)
         }
     }
 

@@ -6,6 +6,7 @@ import {Bidding} from "./Bidding.sol";
 import {AuctionState, IMarket} from "./interfaces/IMarket.sol";
 import {IRegistry} from "./interfaces/IRegistry.sol";
 import {IVault} from "./interfaces/IVault.sol";
+import {Packed} from "./libraries/Packed.sol";
 import {Record, Stage} from "./libraries/Records.sol";
 
 /// @title Market
@@ -15,7 +16,10 @@ import {Record, Stage} from "./libraries/Records.sol";
 /// @custom:halt The registry's owner can stop new bids; what is placed is cleared and settled as ever. An auction nobody
 /// clears in time is void.
 contract Market is Bidding {
+    using Packed for bytes;
+
     uint256 private constant ENTRY_BYTES = 52;
+    uint256 private constant ACCEPTED_BYTES = 84;
     uint256 private constant SPENDING_BYTES = 84;
 
     constructor(IRegistry registry_, IVault vault_) AuctionBook(registry_, vault_) {}
@@ -25,16 +29,22 @@ contract Market is Bidding {
     /// @inheritdoc IMarket
     function accept(uint256 auction, bytes32 prices, bytes calldata entries) external only(clearing) {
         uint256 liveBids = _accept(auction, prices);
-        uint256 place = _place(auction);
+        mapping(address => Record) storage records = _records[_place(auction)];
         uint256 round = _round(auction);
+        uint256 at = entries.start();
+        uint256 end = at + entries.length;
         address previous;
-        for (uint256 at; at < entries.length; at += ENTRY_BYTES) {
-            (address trader, bytes32 bidHash) = _entry(entries, at);
-            if (trader <= previous) revert E5_TradersNotAscending(trader);
-            if (!_records[place][trader].matches(Stage.Bid, round, bidHash)) revert E5_BidNotRecorded(trader);
-            previous = trader;
+        unchecked {
+            for (; at < end; at += ACCEPTED_BYTES) {
+                address trader = address(bytes20(Packed.word(at)));
+                if (trader <= previous) revert E5_TradersNotAscending(trader);
+                Record record = records[trader];
+                if (!record.matches(Stage.Bid, round, Packed.word(at + 20))) revert E5_BidNotRecorded(trader);
+                records[trader] = record.advance(Stage.Position, Packed.word(at + 52));
+                previous = trader;
+            }
         }
-        uint256 found = entries.length / ENTRY_BYTES;
+        uint256 found = entries.length / ACCEPTED_BYTES;
         if (found != liveBids) revert E5_BidsLeftOut(liveBids, found);
     }
 
@@ -81,16 +91,21 @@ contract Market is Bidding {
         only(settlement)
         returns (uint256[] memory locks)
     {
-        uint256 place = _place(auction);
+        mapping(address => Record) storage records = _records[_place(auction)];
         uint256 round = _round(auction);
-        locks = new uint256[](entries.length / SPENDING_BYTES);
-        for (uint256 i; i < locks.length; ++i) {
-            (address member, bytes32 positionHash) = _entry(entries, i * SPENDING_BYTES);
-            Record record = _records[place][member];
-            if (!record.matches(Stage.Position, round, positionHash)) revert RecordMismatch(auction, member);
-            _records[place][member] =
-                record.advance(Stage.Spent, bytes32(entries[i * SPENDING_BYTES + ENTRY_BYTES:]));
-            locks[i] = record.lock();
+        uint256 at = entries.start();
+        uint256 count = entries.length / SPENDING_BYTES;
+        locks = new uint256[](count);
+        uint256 lock = Packed.wordsOf(locks);
+        unchecked {
+            for (uint256 end = at + count * SPENDING_BYTES; at < end; at += SPENDING_BYTES) {
+                address member = address(bytes20(Packed.word(at)));
+                Record record = records[member];
+                if (!record.matches(Stage.Position, round, Packed.word(at + 20))) revert RecordMismatch(auction, member);
+                records[member] = record.advance(Stage.Spent, Packed.word(at + 52));
+                Packed.put(lock, record.lock());
+                lock += 32;
+            }
         }
     }
 

@@ -6,6 +6,7 @@ import {DelayedOwnable} from "./DelayedOwnable.sol";
 import {Change, IRegistry, Limits, Member, Parameters} from "./interfaces/IRegistry.sol";
 import {IVault} from "./interfaces/IVault.sol";
 import {Line} from "./libraries/Lines.sol";
+import {Packed} from "./libraries/Packed.sol";
 import {ScheduleLib} from "./libraries/Schedule.sol";
 import {Sources} from "./libraries/Sources.sol";
 
@@ -16,8 +17,12 @@ import {Sources} from "./libraries/Sources.sol";
 /// settled on the terms it was placed under. The owner can neither touch money nor influence a price.
 /// @custom:halt The owner can suspend every member, which stops new bids; running auctions end as ever.
 contract Registry is IRegistry, DelayedOwnable {
+    using Packed for bytes;
+
     /// @dev A zone's number travels as two bytes, and a larger tree would not fit a clearing transaction.
     uint256 private constant MAX_ZONES = 1024;
+
+    uint256 private constant MEMBER_BYTES = 20;
 
     address private immutable _deployer;
     uint256 private immutable _delay;
@@ -52,6 +57,8 @@ contract Registry is IRegistry, DelayedOwnable {
         if (p.minPrice > p.maxPrice) revert PricesImpossible(p.minPrice, p.maxPrice);
         Limits memory limits = p.limits;
         if (limits.minQuantity == 0 || limits.maxSteps == 0 || limits.maxMembers == 0) revert LimitsImpossible();
+        // a quantity has 31 bits and a sign
+        if (limits.minQuantity > uint32(type(int32).max)) revert LimitsImpossible();
         // while an auction takes bids, no other one that uses the same records does
         uint256 ring = uint256(p.ringSize) * p.schedule.slots * p.schedule.slotSeconds;
         if (p.ringSize == 0 || ring < p.schedule.horizon) revert RingTooSmall();
@@ -160,9 +167,17 @@ contract Registry is IRegistry, DelayedOwnable {
     }
 
     /// @inheritdoc IRegistry
-    function termsOf(address member) external view returns (address meter, uint8 source) {
-        Member storage m = _members[member];
-        return (m.meter, m.source);
+    function termsOf(bytes calldata members) external view returns (uint256[] memory terms) {
+        terms = new uint256[](members.length / MEMBER_BYTES);
+        uint256 to = Packed.wordsOf(terms);
+        uint256 from = members.start();
+        unchecked {
+            for (uint256 end = from + terms.length * MEMBER_BYTES; from < end; from += MEMBER_BYTES) {
+                Member storage m = _members[address(bytes20(Packed.word(from)))];
+                Packed.put(to, uint256(m.source) << 160 | uint160(m.meter));
+                to += 32;
+            }
+        }
     }
 
     /// @inheritdoc IRegistry

@@ -3,7 +3,6 @@ pragma solidity 0.8.30;
 
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
-import {MessageHashUtils} from "@openzeppelin/contracts/utils/cryptography/MessageHashUtils.sol";
 import {Calendar} from "./Calendar.sol";
 import {IEnergyToken} from "./interfaces/IEnergyToken.sol";
 import {AuctionState, IMarket} from "./interfaces/IMarket.sol";
@@ -12,9 +11,12 @@ import {IRegistry, Parameters} from "./interfaces/IRegistry.sol";
 import {EnergyTotals, Entitlement, Evidence, ISettlement} from "./interfaces/ISettlement.sol";
 import {IVault} from "./interfaces/IVault.sol";
 import {Journals} from "./libraries/Journals.sol";
+import {Messages} from "./libraries/Messages.sol";
 import {Outcomes} from "./libraries/Outcomes.sol";
 import {Packed} from "./libraries/Packed.sol";
+import {Signatures} from "./libraries/Signatures.sol";
 import {Sources} from "./libraries/Sources.sol";
+import {Statements} from "./libraries/Statements.sol";
 
 /// @title Settlement
 /// @notice Turns signed readings into money and energy tokens, one member at a time. It guarantees that a member is
@@ -29,12 +31,11 @@ contract Settlement is ISettlement, Calendar, EIP712 {
     using Packed for bytes;
     using Packed for uint256[];
 
-    bytes32 private constant STATEMENT_TYPEHASH =
-        keccak256("MeterStatement(uint256 auction,address member,int32[] readings)");
     uint256 private constant PRICE_BYTES = 3;
     uint256 private constant IMBALANCE_BYTES = 2 * PRICE_BYTES;
     uint256 private constant ENERGY_BYTES = 4;
     uint256 private constant SIGNATURE_BYTES = 65;
+    uint256 private constant MEMBER_BYTES = 20;
     uint256 private constant SPENDING_BYTES = 84;
     uint256 private constant PAYMENT_BYTES = 52;
     uint256 private constant SETTLED_BYTES = 70;
@@ -58,20 +59,22 @@ contract Settlement is ISettlement, Calendar, EIP712 {
     mapping(uint256 auction => bytes32) public fallbackHashOf;
     mapping(uint256 auction => EnergyTotals) private _totals;
 
-    /// @dev One call's working memory.
+    /// @dev One call's working memory, where places are in memory unless said otherwise.
     /// @param prices Where the imbalance prices start in calldata
-    /// @param buffer For whatever is hashed of a member: first its position, then its readings
-    /// @param spendings What the market is told, `payments` what the vault is told
-    /// @param journal Where in memory the event's bytes start; `end` where they end by now
+    /// @param buffer For one member's readings
+    /// @param statement What meters sign, see `Statements`
+    /// @param spendings What the market is told, `payments` what the vault is told; `spending` and `payment` where the
+    /// next member's part goes
+    /// @param journal Where the event's bytes start; `end` where they end by now
     struct Ledger {
         uint256 auction;
-        bytes32 domain;
         uint256 prices;
-        uint256 count;
         uint256[] buffer;
-        Outcome outcome;
-        bytes spendings;
-        bytes payments;
+        uint256 statement;
+        uint256 spendings;
+        uint256 payments;
+        uint256 spending;
+        uint256 payment;
         uint256 journal;
         uint256 end;
     }
@@ -197,20 +200,31 @@ contract Settlement is ISettlement, Calendar, EIP712 {
         if (!quorum.isFinal(auction, address(0), content) && content != fallbackHashOf[auction]) {
             revert ImbalanceNotFinal(auction);
         }
-        Ledger memory ledger = _open(auction, imbalancePrices.start(), _count(deliveries));
-        _weighAll(ledger, deliveries.start());
+        (uint256 members, uint256 end) = _list(deliveries);
+        uint256 terms = Messages.ask(address(registry), IRegistry.termsOf.selector, members, end);
+        uint256 count = (end - members) / MEMBER_BYTES;
+        Ledger memory ledger = _open(auction, imbalancePrices.start(), count);
+        _weighAll(ledger, deliveries.start(), terms, count);
         Journals.log(ledger.journal, ledger.end, MembersSettled.selector, auction);
-        vault.settle(ledger.payments, market.spend(auction, ledger.spendings));
+        Messages.send(address(market), IMarket.spend.selector, auction, ledger.spendings, ledger.spending);
+        Messages.forward(address(vault), IVault.settle.selector, ledger.payments, ledger.payment);
     }
 
-    /// @dev How many deliveries these are; after this, none reaches beyond their end.
-    function _count(bytes calldata deliveries) private view returns (uint256 count) {
+    /// @dev Whose deliveries these are, back to back; after this, none reaches beyond their end.
+    /// @return members Where in memory they start, and where they `end`
+    function _list(bytes calldata deliveries) private view returns (uint256 members, uint256 end) {
+        members = Messages.open(deliveries.length / (FILLS_AT + ENERGY_BYTES * _slots) * MEMBER_BYTES);
+        end = members;
         uint256 cursor = deliveries.start();
-        uint256 end = cursor + deliveries.length;
+        uint256 last = cursor + deliveries.length;
         unchecked {
-            for (; cursor < end; ++count) cursor += _size(cursor);
+            while (cursor < last) {
+                Packed.put(end, uint256(Packed.word(cursor)));
+                end += MEMBER_BYTES;
+                cursor += _size(cursor);
+            }
         }
-        if (cursor != end) revert MalformedDeliveries(deliveries.length);
+        if (cursor != last) revert MalformedDeliveries(deliveries.length);
     }
 
     /// @dev Bytes of the delivery at `cursor`.
@@ -228,142 +242,159 @@ contract Settlement is ISettlement, Calendar, EIP712 {
     /// @dev Room for what `count` deliveries come to.
     function _open(uint256 auction, uint256 prices, uint256 count) private view returns (Ledger memory ledger) {
         ledger.auction = auction;
-        ledger.domain = _domainSeparatorV4();
         ledger.prices = prices;
-        ledger.count = count;
         ledger.buffer = Packed.allocate(_slots);
-        ledger.spendings = new bytes(count * SPENDING_BYTES);
-        ledger.payments = new bytes(count * PAYMENT_BYTES);
+        ledger.statement = Statements.open(_domainSeparatorV4(), auction);
+        ledger.spendings = Messages.open(count * SPENDING_BYTES);
+        ledger.payments = Messages.open(count * (PAYMENT_BYTES + 32) + 64);
+        ledger.spending = ledger.spendings;
+        ledger.payment = ledger.payments;
         ledger.journal = Journals.open(count * (SETTLED_BYTES + ENERGY_BYTES * _slots));
         ledger.end = ledger.journal;
     }
 
     /// @dev Notes what was delivered and what it comes to.
-    function _weighAll(Ledger memory ledger, uint256 cursor) private {
+    /// @param terms Where in memory the registry's words are, one for each of `count` members
+    function _weighAll(Ledger memory ledger, uint256 cursor, uint256 terms, uint256 count) private {
         EnergyTotals memory totals = _totals[ledger.auction];
-        for (uint256 i; i < ledger.count; ++i) {
-            _weigh(ledger, i, cursor, totals);
-            cursor += _size(cursor);
+        Outcome memory outcome;
+        unchecked {
+            totals.settled += uint16(count);
+            for (uint256 end = terms + count * 32; terms < end; terms += 32) {
+                cursor = _weigh(ledger, outcome, cursor, Packed.get(terms), totals);
+            }
         }
         _totals[ledger.auction] = totals;
     }
 
-    function _weigh(Ledger memory ledger, uint256 index, uint256 cursor, EnergyTotals memory totals) private view {
-        uint256 head = uint256(Packed.word(cursor));
-        address member = address(uint160(head >> 96));
-        Evidence evidence = Evidence(uint8(head >> 88));
-        // slither-disable-next-line calls-loop
-        (address meter, uint8 source) = registry.termsOf(member);
-        uint256 energy = ENERGY_BYTES * _slots;
-        bytes32 position = Packed.hashOf(cursor + ZONE_AT, FILLS_AT - ZONE_AT + energy, ledger.buffer);
-        Outcome memory outcome = ledger.outcome;
-        _weighEnergy(ledger, uint16(head >> 72), cursor + FILLS_AT, evidence);
-        uint256 readings = cursor + FILLS_AT + energy;
-        _requireEvidence(ledger, member, evidence, meter, readings);
-        if (source == Sources.NONE) outcome.unmatched = 0;
-        _addTotals(totals, source, outcome);
-        uint256 cash = uint128(bytes16(Packed.word(cursor + CASH_AT)));
-        bytes32 claim = _claimHash(member, source, outcome.unmatched, outcome.bought);
-        _note(ledger, index, member, cash, outcome.imbalance, position, claim);
-        _log(ledger, head >> 88 << 8 | source, cash, outcome, readings, evidence != Evidence.Deemed);
+    /// @param outcome Is filled in anew
+    /// @param terms The member's meter and, above it, source
+    /// @return next Where the next delivery starts
+    function _weigh(
+        Ledger memory ledger,
+        Outcome memory outcome,
+        uint256 cursor,
+        uint256 terms,
+        EnergyTotals memory totals
+    ) private view returns (uint256 next) {
+        unchecked {
+            uint256 head = uint256(Packed.word(cursor));
+            uint256 source = terms >> 160;
+            _weighEnergy(ledger, outcome, cursor + FILLS_AT, head, source);
+            uint256 readings = cursor + FILLS_AT + ENERGY_BYTES * _slots;
+            next = _requireEvidence(ledger, head, address(uint160(terms)), readings);
+            if (source != Sources.NONE) _addMatched(totals, source, outcome.matched);
+            totals.bought += uint56(outcome.bought);
+            uint256 money = uint256(Packed.word(cursor + CASH_AT)) >> 128 << 128 | uint128(uint256(outcome.imbalance));
+            _note(ledger, cursor, head, money, _claimHash(head >> 96, source, outcome.unmatched, outcome.bought));
+            _log(ledger, head >> 88 << 8 | source, money, outcome, readings);
+        }
     }
 
     /// @dev `spendings` and `payments` as `IMarket.spend` and `IVault.settle` read them.
-    function _note(
-        Ledger memory ledger,
-        uint256 index,
-        address member,
-        uint256 cash,
-        int256 imbalance,
-        bytes32 position,
-        bytes32 claim
-    ) private pure {
+    function _note(Ledger memory ledger, uint256 cursor, uint256 head, uint256 money, bytes32 claim) private view {
         unchecked {
-            uint256 at = Packed.dataOf(ledger.spendings) + index * SPENDING_BYTES;
-            Packed.put(at, uint256(uint160(member)) << 96);
-            Packed.put(at + 20, uint256(position));
+            uint256 at = ledger.spending;
+            uint256 size = FILLS_AT - ZONE_AT + ENERGY_BYTES * _slots;
+            Packed.put(at, head);
+            // the words of the buffer, which has served by now, have room for the position
+            Packed.put(at + 20, uint256(Packed.hashOf(cursor + ZONE_AT, size, ledger.buffer)));
             Packed.put(at + 52, uint256(claim));
-            at = Packed.dataOf(ledger.payments) + index * PAYMENT_BYTES;
-            Packed.put(at, uint256(uint160(member)) << 96);
-            Packed.put(at + 20, cash << 128 | uint128(uint256(imbalance)));
+            ledger.spending = at + SPENDING_BYTES;
+            at = ledger.payment;
+            Packed.put(at, head);
+            Packed.put(at + 20, money);
+            ledger.payment = at + PAYMENT_BYTES;
         }
     }
 
     /// @dev Adds one member to `MembersSettled`.
     /// @param head `member | evidence | source`
-    /// @param readings Where in calldata they start, if they are `given`
-    function _log(
-        Ledger memory ledger,
-        uint256 head,
-        uint256 cash,
-        Outcome memory outcome,
-        uint256 readings,
-        bool given
-    ) private view {
+    /// @param readings Where in calldata they start, unless they are deemed
+    function _log(Ledger memory ledger, uint256 head, uint256 money, Outcome memory outcome, uint256 readings)
+        private
+        view
+    {
         unchecked {
             uint256 at = ledger.end;
-            uint256 energy = given ? ENERGY_BYTES * _slots : 0;
             Packed.put(at, head << 80);
-            Packed.put(at + 22, cash << 128 | uint128(uint256(outcome.imbalance)));
+            Packed.put(at + 22, money);
             Packed.put(at + 54, outcome.unmatched << 192 | outcome.bought << 128);
-            Packed.copy(at + SETTLED_BYTES, readings, energy);
-            ledger.end = at + SETTLED_BYTES + energy;
+            at += SETTLED_BYTES;
+            if (uint8(head >> 8) != uint8(Evidence.Deemed)) {
+                uint256 energy = ENERGY_BYTES * _slots;
+                Packed.copy(at, readings, energy);
+                at += energy;
+            }
+            ledger.end = at;
         }
     }
 
-    /// @dev Fills in the outcome anew.
-    function _weighEnergy(Ledger memory ledger, uint256 zone, uint256 fills, Evidence evidence) private view {
-        Outcome memory outcome = ledger.outcome;
+    /// @dev What a member without a source injects is nobody's energy claim.
+    /// @param head `member | evidence | zone`, and more below
+    function _weighEnergy(Ledger memory ledger, Outcome memory outcome, uint256 fills, uint256 head, uint256 source)
+        private
+        view
+    {
         unchecked {
-            uint256 row = ledger.prices + zone * _slots * IMBALANCE_BYTES;
-            if (evidence == Evidence.Deemed) {
+            (outcome.matched, outcome.unmatched) = (0, 0);
+            uint256 row = ledger.prices + uint16(head >> 72) * _slots * IMBALANCE_BYTES;
+            if (uint8(head >> 88) == uint8(Evidence.Deemed)) {
                 (outcome.imbalance, outcome.bought) = Outcomes.deemed(row, fills, _slots);
-                (outcome.matched, outcome.unmatched) = (0, 0);
             } else {
                 outcome.imbalance = Outcomes.imbalance(row, fills, ledger.buffer);
-                (outcome.bought, outcome.matched, outcome.unmatched) = Outcomes.energy(fills, _slots);
+                outcome.bought = Outcomes.bought(fills, _slots);
+                if (source != Sources.NONE) {
+                    (outcome.matched, outcome.unmatched) = Outcomes.injected(fills, _slots);
+                }
             }
         }
     }
 
     /// @dev The reading counts only on the word its time allows.
-    /// @param readings Where in calldata they start; a meter's signature follows them
-    function _requireEvidence(
-        Ledger memory ledger,
-        address member,
-        Evidence evidence,
-        address meter,
-        uint256 readings
-    ) private view {
-        uint256 auction = ledger.auction;
-        uint256 end = readings + ENERGY_BYTES * _slots;
-        if (evidence == Evidence.Deemed) {
-            _requireTime(Evidence.Deemed, deemedFrom(auction));
-        } else if (evidence == Evidence.Substitute) {
+    /// @param head `member | evidence`, and more below
+    /// @param readings Where in calldata they start, in words also in the buffer; a meter's signature follows them
+    /// @return end Where the delivery ends
+    function _requireEvidence(Ledger memory ledger, uint256 head, address meter, uint256 readings)
+        private
+        view
+        returns (uint256 end)
+    {
+        unchecked {
+            address member = address(uint160(head >> 96));
+            end = readings + ENERGY_BYTES * _slots;
+            if (uint8(head >> 88) == uint8(Evidence.Meter)) {
+                bytes32 digest = Statements.digest(ledger.statement, member, ledger.buffer.hash());
+                address signer = Signatures.signerOf(digest, end);
+                if (signer != meter || signer == address(0)) _refuseStatement(member, digest, end);
+                return end + SIGNATURE_BYTES;
+            }
+            if (uint8(head >> 88) == uint8(Evidence.Deemed)) {
+                _requireTime(Evidence.Deemed, deemedFrom(ledger.auction));
+                return readings;
+            }
             bytes32 content = keccak256(Packed.slice(readings, end - readings));
             // slither-disable-next-line calls-loop
-            if (!quorum.isFinal(auction, member, content)) revert SubstituteNotFinal(auction, member);
-        } else {
-            bytes32 digest = MessageHashUtils.toTypedDataHash(
-                ledger.domain, keccak256(abi.encode(STATEMENT_TYPEHASH, auction, member, ledger.buffer.hash()))
-            );
-            address signer =
-                ECDSA.recover(digest, Packed.byteAt(end + 64), Packed.word(end), Packed.word(end + 32));
-            if (signer != meter) revert WrongMeter(member, signer);
+            if (!quorum.isFinal(ledger.auction, member, content)) revert SubstituteNotFinal(ledger.auction, member);
         }
+    }
+
+    /// @dev Says what is wrong with a signature: that it is none, or whose else it is.
+    function _refuseStatement(address member, bytes32 digest, uint256 signature) private pure {
+        address signer = ECDSA.recover(
+            digest, Packed.byteAt(signature + 64), Packed.word(signature), Packed.word(signature + 32)
+        );
+        revert WrongMeter(member, signer);
     }
 
     // ---------------------------------------------------------------- energy
 
     /// @dev Nothing here overflows: 2^16 members of 96 slots of an int32 stay below 2^54.
-    function _addTotals(EnergyTotals memory totals, uint8 source, Outcome memory outcome) private pure {
+    function _addMatched(EnergyTotals memory totals, uint256 source, uint256 matched) private pure {
         unchecked {
-            totals.settled += 1;
-            totals.bought += uint56(outcome.bought);
-            uint56 matched = uint56(outcome.matched);
-            if (source == Sources.SOLAR) totals.solar += matched;
-            else if (source == Sources.WIND) totals.wind += matched;
-            else if (source == Sources.OTHER_RENEWABLE) totals.otherRenewable += matched;
+            if (source == Sources.SOLAR) totals.solar += uint56(matched);
+            else if (source == Sources.WIND) totals.wind += uint56(matched);
+            else if (source == Sources.OTHER_RENEWABLE) totals.otherRenewable += uint56(matched);
         }
     }
 
@@ -387,7 +418,7 @@ contract Settlement is ISettlement, Calendar, EIP712 {
         emit TokensDrawn(auction, e.member, e.unmatched, matched);
         if (e.source != Sources.NONE) shares[e.source] += e.unmatched;
         // slither-disable-next-line calls-loop
-        market.draw(auction, e.member, _claimHash(e.member, e.source, e.unmatched, e.bought));
+        market.draw(auction, e.member, _claimHash(uint160(e.member), e.source, e.unmatched, e.bought));
         for (uint8 source = Sources.SOLAR; source < Sources.COUNT; ++source) {
             // slither-disable-next-line calls-loop
             if (shares[source] != 0) token.mint(e.member, token.idOf(auction, source), shares[source]);
@@ -403,12 +434,19 @@ contract Settlement is ISettlement, Calendar, EIP712 {
     }
 
     /// @dev What the record keeps of a settled member until its tokens are drawn.
-    function _claimHash(address member, uint8 source, uint256 unmatched, uint256 bought)
+    function _claimHash(uint256 member, uint256 source, uint256 unmatched, uint256 bought)
         private
         pure
-        returns (bytes32)
+        returns (bytes32 hash)
     {
-        return keccak256(abi.encode(member, source, unmatched, bought));
+        assembly ("memory-safe") {
+            let free := mload(0x40)
+            mstore(free, member)
+            mstore(add(free, 0x20), source)
+            mstore(add(free, 0x40), unmatched)
+            mstore(add(free, 0x60), bought)
+            hash := keccak256(free, 0x80)
+        }
     }
 
     /// @inheritdoc ISettlement

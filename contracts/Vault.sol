@@ -239,24 +239,48 @@ contract Vault is IVault, ReentrancyGuard {
         Books memory party = _load(balancingParty);
         int256 clearing_ = _clearingAccount;
         uint256 at = payments.start();
-        for (uint256 i; i < locks.length; ++i) {
-            address account = address(bytes20(Packed.word(at)));
-            (int256 cash, int256 imbalance) = Packed.int128sAt(at + 20);
-            if (account == balancingParty) {
-                _take(party, locks[i], cash);
-            } else {
-                Books memory b = _load(account);
-                _take(b, locks[i], cash);
-                _balance(account, b, party, imbalance);
-                _store(account, b);
-            }
-            unchecked {
-                clearing_ -= cash;
+        unchecked {
+            for (uint256 i; i < locks.length; ++i) {
+                uint256 lock = locks[i];
+                address account = address(bytes20(Packed.word(at)));
+                (int256 cash, int256 imbalance) = Packed.int128sAt(at + 20);
                 at += PAYMENT_BYTES;
+                clearing_ -= cash;
+                if (account == balancingParty) _take(party, lock, cash);
+                else if (!_settleAtOnce(account, party, lock, cash, imbalance)) {
+                    _settleFully(account, party, lock, cash, imbalance);
+                }
             }
         }
         _store(balancingParty, party);
         _clearingAccount = clearing_.toInt128();
+    }
+
+    /// @dev Where there is no old debt and both can pay, which is the rule, imbalance changes hands and no more; otherwise
+    /// this changes nothing.
+    function _settleAtOnce(address account, Books memory party, uint256 lock, int256 cash, int256 imbalance)
+        private
+        returns (bool settled)
+    {
+        uint256 word = _accounts[account];
+        unchecked {
+            uint256 locked = uint80(word >> 80) - lock;
+            uint256 balance = uint80(word) + uint256(cash);
+            if (uint80(word >> 160) != 0) return false;
+            if (imbalance > int256(_free(party)) || -imbalance > int256(balance - locked)) return false;
+            party.balance -= uint256(imbalance);
+            balance += uint256(imbalance);
+            _requirePossible(account, balance, locked);
+            _accounts[account] = word >> 160 << 160 | locked << 80 | balance;
+            return true;
+        }
+    }
+
+    function _settleFully(address account, Books memory party, uint256 lock, int256 cash, int256 imbalance) private {
+        Books memory b = _load(account);
+        _take(b, lock, cash);
+        _balance(account, b, party, imbalance);
+        _store(account, b);
     }
 
     /// @dev Contract cash, and the lock that stood behind it.
@@ -345,11 +369,16 @@ contract Vault is IVault, ReentrancyGuard {
         b.seat = word >> 240;
     }
 
-    /// @dev Every change of an account ends here, and none that went below 0, beyond its bits, or below what is locked
+    /// @dev Every change of an account ends here or in `_settleAtOnce`, and none that went below 0, beyond its bits, or below what is locked
     /// comes through: that makes up for the sums above that are not checked one by one.
     function _store(address account, Books memory b) private {
-        if ((b.balance | b.locked | b.debt) >> 80 != 0 || b.locked > b.balance) revert BookingImpossible(account);
+        if (b.debt >> 80 != 0) revert BookingImpossible(account);
+        _requirePossible(account, b.balance, b.locked);
         _accounts[account] = b.seat << 240 | b.debt << 160 | b.locked << 80 | b.balance;
+    }
+
+    function _requirePossible(address account, uint256 balance, uint256 locked) private pure {
+        if ((balance | locked) >> 80 != 0 || locked > balance) revert BookingImpossible(account);
     }
 
     function _free(Books memory b) private pure returns (uint256) {

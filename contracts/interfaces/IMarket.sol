@@ -128,9 +128,10 @@ interface IMarket is IEquilibriumErrors, IBundleErrors {
     /// live bid.
     function release(uint256 auction, address[] calldata members) external;
 
-    /// @notice Clearing only: takes note that the auction is cleared, if these are its live bids, each once [E5].
+    /// @notice Clearing only: takes note that the auction is cleared and turns its bids into the positions that came of
+    /// them, if these are its live bids, each once [E5].
     /// @param prices keccak256 of the prices
-    /// @param entries `trader address | bid hash bytes32` each, traders ascending
+    /// @param entries `trader address | bid hash bytes32 | position hash bytes32` each, traders ascending
     function accept(uint256 auction, bytes32 prices, bytes calldata entries) external;
 
     /// @notice Clearing only: takes note of an auction whose bids were compared with the records chunk by chunk.

@@ -125,8 +125,10 @@ interface IRegistry {
 
     function memberOf(address member) external view returns (Member memory);
 
-    /// @notice What settling asks of a member: whose word its readings stand on, and what it injects.
-    function termsOf(address member) external view returns (address meter, uint8 source);
+    /// @notice What settling asks of members: whose word their readings stand on, and what they inject.
+    /// @param members 20 bytes each
+    /// @return terms `source | meter address 160` of each
+    function termsOf(bytes calldata members) external view returns (uint256[] memory terms);
 
     function changeOf(address member) external view returns (Change memory);
 

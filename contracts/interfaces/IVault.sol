@@ -63,7 +63,8 @@ interface IVault {
         external
         returns (bytes4 refusal, uint256 zone);
 
-    /// @notice Market only: changes a lock that stands already, whether or not the account may bid by now.
+    /// @notice Market only: changes a lock that stands already, whether or not the account may bid by now. If a debt is
+    /// open, it is repaid from what that frees.
     /// @return zone Where the account bids from
     function adjust(address account, uint256 previous, uint256 next) external returns (uint256 zone);
 

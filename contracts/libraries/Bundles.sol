@@ -8,7 +8,7 @@ import {Step, StepsLib} from "./Steps.sol";
 /// @param slots Delivery slots of an auction (T)
 /// @param minPrice Lowest limit, ticks
 /// @param maxPrice Highest limit, ticks
-/// @param minQuantity Least quantity, Wh; at least 1
+/// @param minQuantity Least quantity, Wh; at least 1 and below 2^31
 /// @param margin Collateral per Wh on top of the worst payment, ticks
 struct Terms {
     uint256 slots;
@@ -24,7 +24,20 @@ struct Terms {
 library Bundles {
     uint256 private constant MOST_QUANTITY = 0x7fffffff;
 
-    /// @notice One pass over a bundle without a branch in it.
+    /// @dev 1 in every lane of 64 bits; the top bit of every lane.
+    uint256 private constant ONES = 0x0000000000000001_0000000000000001_0000000000000001_0000000000000001;
+    uint256 private constant TOPS = 0x8000000000000000_8000000000000000_8000000000000000_8000000000000000;
+    uint256 private constant SLOTS = 0x00ff000000000000_00ff000000000000_00ff000000000000_00ff000000000000;
+    uint256 private constant PRICES = 0x00ffffff00000000_00ffffff00000000_00ffffff00000000_00ffffff00000000;
+    uint256 private constant BIASES = 0x0080000000000000_0080000000000000_0080000000000000_0080000000000000;
+    uint256 private constant QUANTITIES = 0x00000000ffffffff_00000000ffffffff_00000000ffffffff_00000000ffffffff;
+    uint256 private constant LIMITS = 0x0000000000ffffff_0000000000ffffff_0000000000ffffff_0000000000ffffff;
+    /// @dev The bit above a lane's price, and the one above a quantity's magnitude: differences of numbers below them
+    /// leave the bits where they are not below 0, and borrow from nothing else.
+    uint256 private constant GUARDS = 0x0100000080000000_0100000080000000_0100000080000000_0100000080000000;
+    uint256 private constant LANE_1 = 0xffffffffffffffff_0000000000000000;
+
+    /// @notice One pass over a bundle, four steps at once: a word has a lane of 64 bits for each.
     /// @dev The worst a step can cost is its limit times its quantity: a buyer never pays more than its limit, a
     /// seller at a negative limit never pays more than that; and the margin for imbalance.
     /// @param cursor Where the packed steps start in calldata
@@ -36,32 +49,55 @@ library Bundles {
         pure
         returns (uint256 money, bool sound)
     {
+        if (count == 0) return (0, true);
+        (uint256 low, uint256 high) = _bounds(terms);
+        uint256 totals;
         assembly ("memory-safe") {
-            let minPrice := mload(add(terms, 0x20))
-            let priceRange := sub(mload(add(terms, 0x40)), minPrice)
-            let minQuantity := mload(add(terms, 0x60))
-            let slot := 0
-            let total := 0
-            let broken := 0
-            for { let end := add(cursor, shl(3, count)) } lt(cursor, end) { cursor := add(cursor, 8) } {
-                let step := shr(192, calldataload(cursor))
-                let price := signextend(2, shr(32, step))
-                let quantity := signextend(3, step)
-                // a negative quantity is all ones above its 32 bits: flip and add one
-                let sign := sar(255, quantity)
-                let size := sub(xor(quantity, sign), sign)
-                total := add(total, size)
-                // below the lowest price, the difference wraps around and is above the range as well
-                broken := or(broken, or(gt(sub(price, minPrice), priceRange), lt(size, minQuantity)))
-                step := shr(56, step)
-                broken := or(broken, lt(step, slot))
-                slot := step
-                let income := mul(quantity, price)
-                money := sub(money, mul(income, slt(income, 0)))
+            let margins := mul(mload(add(terms, 0x80)), ONES)
+            let inBounds := not(0)
+            let ascending := not(0)
+            let previous := 0
+            let end := add(cursor, shl(3, count))
+            for {} lt(cursor, end) { cursor := add(cursor, 32) } {
+                let absent := shr(shl(3, sub(end, cursor)), not(0))
+                let steps := and(calldataload(cursor), not(absent))
+
+                let slots := and(shr(8, steps), SLOTS)
+                ascending := and(ascending, or(sub(or(slots, TOPS), or(shr(64, slots), previous)), absent))
+                previous := shl(192, slots)
+
+                // |x| is, below 0, x with its bits turned over and 1 added
+                let bought := and(shr(31, steps), ONES)
+                let sizes := add(xor(and(steps, QUANTITIES), sub(shl(32, bought), bought)), bought)
+                totals := add(totals, sizes)
+
+                let numbers := or(and(xor(steps, BIASES), PRICES), sizes)
+                inBounds := and(inBounds, or(and(sub(or(numbers, GUARDS), low), sub(high, numbers)), absent))
+
+                // who buys at a price above 0, or sells at one below, pays
+                let below := and(shr(55, steps), ONES)
+                let payers := xor(bought, below)
+                let costs := add(xor(and(shr(32, steps), LIMITS), sub(shl(24, below), below)), below)
+                costs := add(and(costs, sub(shl(24, payers), payers)), margins)
+                // as digits of two numbers, the second turned round, all four products meet in the top lane
+                costs := or(or(shl(192, costs), shl(64, and(costs, LANE_1))), or(and(shr(64, costs), LANE_1), shr(192, costs)))
+                money := add(money, shr(192, mul(sizes, costs)))
             }
-            money := add(money, mul(total, mload(add(terms, 0x80))))
-            // slots don't descend, so the last one is the highest
-            sound := iszero(or(or(broken, gt(total, MOST_QUANTITY)), iszero(lt(slot, mload(terms)))))
+            // slots ascend, so the last one is the highest
+            let last := byte(0, calldataload(sub(end, 8)))
+            sound := and(eq(and(ascending, TOPS), TOPS), eq(and(inBounds, GUARDS), GUARDS))
+            sound := and(sound, lt(last, mload(terms)))
+            sound := and(sound, iszero(gt(shr(192, mul(totals, ONES)), MOST_QUANTITY)))
+        }
+    }
+
+    /// @dev The least that prices and quantities may be, and the most, as `measure` compares them.
+    function _bounds(Terms memory terms) private pure returns (uint256 low, uint256 high) {
+        unchecked {
+            uint256 lowest = uint256(terms.minPrice + int256(StepsLib.BIAS));
+            uint256 highest = uint256(terms.maxPrice + int256(StepsLib.BIAS));
+            low = (lowest << 32 | terms.minQuantity) * ONES;
+            high = (highest << 32 | MOST_QUANTITY) * ONES | GUARDS;
         }
     }
 

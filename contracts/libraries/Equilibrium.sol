@@ -25,11 +25,13 @@ struct Marginal {
 /// @param zones Zones of the grid (Z)
 /// @param cells Address in memory of Z x T cells, zone-major, a word each
 /// @param marginals Marginal volumes in the order they were named
+/// @param unnamed The first step found at the price where none is named: `1 | trader 160 | index 31 | buy 1`; 0 = none
 struct Book {
     uint256 slots;
     uint256 zones;
     uint256 cells;
     Marginal[] marginals;
+    uint256 unnamed;
 }
 
 /// @notice A zone and its line as one slot after the other is checked.
@@ -68,12 +70,21 @@ library Equilibrium {
     uint256 private constant MARGINAL_BYTES = 16;
 
     uint256 private constant PRICE_MASK = 0xffffff;
-    uint256 private constant HI_SHIFT = 24;
-    uint256 private constant LO_SHIFT = 48;
-    uint256 private constant BUY_SHIFT = 72;
-    uint256 private constant SELL_SHIFT = 100;
+    uint256 private constant BUY_SHIFT = 24;
+    uint256 private constant SELL_SHIFT = 52;
     uint256 private constant INDEX_MASK = 0xfffffff;
-    uint256 private constant NET_SHIFT = 128;
+    uint256 private constant NET_SHIFT = 80;
+    uint256 private constant HI_SHIFT = 208;
+    uint256 private constant LO_SHIFT = 232;
+
+    uint256 private constant UNNAMED = 1 << 192;
+
+    /// @dev A net injection of 0; as it is never below 0 there, adding to it touches nothing else.
+    uint256 private constant NET_ZERO = 1 << 207;
+    uint256 private constant NET_ABOVE = 48;
+
+    /// @dev Room behind the last zone's cells for whatever slot a step names, 0 to 255.
+    uint256 private constant STRAY_CELLS = 256;
 
     /// @dev Beyond every price difference there is: stands for "no bound".
     int256 private constant NO_BOUND = 1 << 64;
@@ -99,14 +110,13 @@ library Equilibrium {
         }
         book.zones = zones;
         book.slots = slots;
-        book.cells = _allocate(count);
+        book.cells = _allocate(count + STRAY_CELLS);
         unchecked {
-            uint256 bounds = (uint256(minPrice + int256(StepsLib.BIAS)) << LO_SHIFT)
-                | (uint256(maxPrice + int256(StepsLib.BIAS)) << HI_SHIFT);
+            uint256 empty = _put(_put(NET_ZERO, LO_SHIFT, minPrice), HI_SHIFT, maxPrice);
             uint256 cell = book.cells;
             uint256 source = StepsLib.start(prices);
             for (uint256 end = cell + count * WORD; cell != end; cell += WORD) {
-                _store(cell, bounds | _word24(source) ^ StepsLib.BIAS);
+                _store(cell, empty | _word24(source));
                 source += PRICE_BYTES;
             }
         }
@@ -151,40 +161,73 @@ library Equilibrium {
     /// @dev Whatever the side, a limit below the price raises `lo` and one above it lowers `hi`: a sell below the
     /// price is filled, so the price can't fall under it; a buy below is not, so the price can't either.
     /// @param zone Where the trader is connected; known to be in the grid
-    /// @param cursor Where the packed steps start in calldata; slots known to be below T
-    /// @param count Number of steps
+    /// @param cursor Where the packed steps start in calldata; a slot beyond T, which is in no auction's bid, reaches
+    /// nothing but the book and what `positions` has room for
+    /// @param end Where they end
     /// @param positions Address in memory of T packed int32, to which the fills are added
     /// @return cash What the trader is paid for its fills, money units; negative = pays
-    function fill(Book memory book, address trader, uint256 zone, uint256 cursor, uint256 count, uint256 positions)
+    function fill(Book memory book, address trader, uint256 zone, uint256 cursor, uint256 end, uint256 positions)
         internal
         pure
         returns (int256 cash)
     {
         unchecked {
             uint256 row = book.cells + zone * book.slots * WORD;
-            for (uint256 i; i != count; ++i) {
+            uint256 first = cursor;
+            while (true) {
+                (cursor, cash) = _fillUntilMarginal(row, cursor, end, positions, cash);
+                if (cursor == end) return cash;
                 Step step = StepsLib.at(cursor);
-                cursor += StepsLib.SIZE;
                 uint256 slot = step.slot();
                 uint256 cell = _load(row + slot * WORD);
-                uint256 price = cell & PRICE_MASK;
-                uint256 limit = step.biasedPrice();
-                int256 filled = step.quantity();
-                if (limit < price) {
-                    if (limit > (cell >> LO_SHIFT) & PRICE_MASK) cell = _put(cell, LO_SHIFT, limit);
-                    if (filled < 0) filled = 0;
-                } else if (limit > price) {
-                    if (limit < (cell >> HI_SHIFT) & PRICE_MASK) cell = _put(cell, HI_SHIFT, limit);
-                    if (filled > 0) filled = 0;
-                } else {
-                    filled = _share(book, trader, i, cell, filled);
+                int256 filled = _share(book, trader, (cursor - first) / StepsLib.SIZE, cell, step.quantity());
+                cash += filled * _priceOf(cell);
+                _store(row + slot * WORD, cell + (uint256(filled) << NET_SHIFT));
+                _addPosition(positions + slot * 4, filled);
+                cursor += StepsLib.SIZE;
+            }
+        }
+    }
+
+    /// @dev The steps before the next one that sits exactly at the price. In assembly, since it runs for every step of
+    /// every bid; it writes to the zone's cells and to `positions` alone.
+    /// @param row Where the zone's cells start
+    /// @return at Where that step is in calldata, or `end`
+    /// @return cash The bundle's by then
+    function _fillUntilMarginal(uint256 row, uint256 cursor, uint256 end, uint256 positions, int256 before)
+        private
+        pure
+        returns (uint256 at, int256 cash)
+    {
+        (at, cash) = (cursor, before);
+        assembly ("memory-safe") {
+            for {} lt(at, end) { at := add(at, 8) } {
+                let step := calldataload(at)
+                let slot := byte(0, step)
+                let place := add(row, shl(5, slot))
+                let cell := mload(place)
+                let limit := sar(232, shl(8, step))
+                let quantity := sar(224, shl(32, step))
+                // most limits are beyond those that came nearest to the price so far, and need no look at it
+                let below := slt(limit, sar(LO_SHIFT, cell))
+                if iszero(below) {
+                    if iszero(sgt(limit, signextend(2, shr(HI_SHIFT, cell)))) {
+                        let price := signextend(2, cell)
+                        if eq(limit, price) { break }
+                        below := slt(limit, price)
+                        let shift := HI_SHIFT
+                        if below { shift := LO_SHIFT }
+                        cell := xor(cell, shl(shift, and(xor(shr(shift, cell), limit), PRICE_MASK)))
+                        mstore(place, cell)
+                    }
                 }
-                if (filled != 0) {
-                    cash += filled * (int256(price) - int256(StepsLib.BIAS));
-                    cell += uint256(filled) << NET_SHIFT;
-                    _addPosition(positions + slot * 4, filled);
+                // [E1] a sell below the price, [E2] a buy above it
+                if xor(below, slt(quantity, 0)) {
+                    cash := add(cash, mul(quantity, signextend(2, cell)))
+                    mstore(place, add(cell, shl(NET_SHIFT, quantity)))
+                    let position := add(positions, shl(2, slot))
+                    mstore(position, add(mload(position), shl(224, quantity)))
                 }
-                _store(row + slot * WORD, cell);
             }
         }
     }
@@ -199,8 +242,8 @@ library Equilibrium {
             bool buy = quantity < 0;
             uint256 position = (cell >> (buy ? BUY_SHIFT : SELL_SHIFT)) & INDEX_MASK;
             if (position == 0) {
-                if (buy) revert Errors.E2_BuyStepNotNamed(trader, index);
-                revert Errors.E1_SellStepNotNamed(trader, index);
+                if (book.unnamed == 0) book.unnamed = UNNAMED | uint256(uint160(trader)) << 32 | index << 1 | (buy ? 1 : 0);
+                return 0;
             }
             Marginal memory marginal = book.marginals[position - 1];
             uint256 before = marginal.seen;
@@ -213,12 +256,23 @@ library Equilibrium {
         }
     }
 
+    /// @notice Reverts with the first step that sits at the price where no marginal volume is named. Not part of `fill`, so
+    /// that a caller can ask first whether the bids are the auction's at all.
+    function requireNamed(Book memory book) internal pure {
+        uint256 unnamed = book.unnamed;
+        if (unnamed == 0) return;
+        (address trader, uint256 index) = (address(uint160(unnamed >> 32)), uint32(unnamed) >> 1);
+        if (unnamed & 1 == 1) revert Errors.E2_BuyStepNotNamed(trader, index);
+        revert Errors.E1_SellStepNotNamed(trader, index);
+    }
+
     // ---------------------------------------------------------------- close
 
-    /// @notice Checks S4, then E4, E3 and E6 in every slot, then E7.
+    /// @notice Checks E1 and E2 where steps are at the margin, S4, then E4, E3 and E6 in every slot, then E7.
     /// @param lines One per zone; the first is not used
     /// @return income What the network earns, fees and congestion rent, money units; never negative
     function close(Book memory book, Line[] memory lines) internal pure returns (uint256 income) {
+        requireNamed(book);
         _settleMargins(book);
         Node[] memory tree = _plant(book, lines);
         for (uint256 slot; slot < book.slots; ++slot) {
@@ -252,7 +306,7 @@ library Equilibrium {
                 revert Errors.S4_MarginalQuantity(m.zone, m.slot, m.buy, m.quantity, m.seen);
             }
             uint256 cell = _load(m.cell);
-            uint256 price = cell & PRICE_MASK;
+            int256 price = _priceOf(cell);
             // traded: the price can't move to the worse for them; untraded remains: nor to the better
             if (m.filled != 0) cell = _put(cell, m.buy ? HI_SHIFT : LO_SHIFT, price);
             if (m.filled != m.quantity) cell = _put(cell, m.buy ? LO_SHIFT : HI_SHIFT, price);
@@ -269,10 +323,10 @@ library Equilibrium {
                 Node memory node = tree[zone];
                 uint256 cell = _load(node.cell);
                 node.cell += WORD;
-                node.price = int256(cell & PRICE_MASK);
-                node.lowest = int256((cell >> LO_SHIFT) & PRICE_MASK);
-                node.highest = int256((cell >> HI_SHIFT) & PRICE_MASK);
-                node.flow = int256(cell) >> NET_SHIFT;
+                node.price = _priceOf(cell);
+                node.lowest = _priceOf(cell >> LO_SHIFT);
+                node.highest = _priceOf(cell >> HI_SHIFT);
+                node.flow = int256((cell - NET_ZERO) << NET_ABOVE) >> NET_SHIFT + NET_ABOVE;
                 surplus += node.flow;
             }
         }
@@ -315,11 +369,10 @@ library Equilibrium {
                     if (parent.lowest - node.most > node.lowest) node.lowest = parent.lowest - node.most;
                     if (parent.highest - node.least < node.highest) node.highest = parent.highest - node.least;
                 }
-                // both bounds carry the bias, so their midpoint carries it once; the shift rounds down
+                // the shift rounds down
                 int256 canonical = (node.lowest + node.highest) >> 1;
                 if (node.price != canonical) {
-                    int256 bias = int256(StepsLib.BIAS);
-                    revert Errors.E6_PriceNotCanonical(zone, slot, node.price - bias, canonical - bias);
+                    revert Errors.E6_PriceNotCanonical(zone, slot, node.price, canonical);
                 }
             }
         }
@@ -445,8 +498,13 @@ library Equilibrium {
         }
     }
 
-    /// @dev The cell with another 24-bit number at `shift`.
-    function _put(uint256 cell, uint256 shift, uint256 value) private pure returns (uint256) {
-        return cell & ~(PRICE_MASK << shift) | value << shift;
+    /// @dev The cell with another price at `shift`.
+    function _put(uint256 cell, uint256 shift, int256 price) private pure returns (uint256) {
+        return cell & ~(PRICE_MASK << shift) | (uint256(price) & PRICE_MASK) << shift;
+    }
+
+    /// @dev The price in the lowest bits.
+    function _priceOf(uint256 cell) private pure returns (int256) {
+        return int24(uint24(cell));
     }
 }

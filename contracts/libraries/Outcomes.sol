@@ -26,16 +26,11 @@ library Outcomes {
             let ahead := shl(2, mload(words))
             let end := add(fills, ahead)
             for { let word := add(words, 32) } lt(fills, end) { word := add(word, 128) } {
-                let contracted := calldataload(fills)
-                let readings := calldataload(add(fills, ahead))
+                let kept := not(shr(shl(3, sub(end, fills)), not(0)))
+                let contracted := and(calldataload(fills), kept)
+                let readings := and(calldataload(add(fills, ahead)), kept)
                 // four slots' pairs of prices fit one word too
                 let prices := calldataload(row)
-                let beyond := sub(add(fills, 16), end)
-                if sgt(beyond, 0) {
-                    let dropped := add(128, shl(3, beyond))
-                    contracted := shl(dropped, shr(dropped, contracted))
-                    readings := shl(dropped, shr(dropped, readings))
-                }
                 let reading := sar(224, readings)
                 mstore(word, reading)
                 let deviation := sub(reading, sar(224, contracted))
@@ -66,42 +61,53 @@ library Outcomes {
         }
     }
 
-    /// @notice Wh that the position bought, that were injected as sold, and beyond; eight slots a turn.
-    function energy(uint256 fills, uint256 slots)
-        internal
-        pure
-        returns (uint256 bought, uint256 matched, uint256 unmatched)
-    {
+    /// @notice Wh that the position bought; eight slots a turn, as below.
+    function bought(uint256 fills, uint256 slots) internal pure returns (uint256) {
+        unchecked {
+            uint256 sum;
+            uint256 end = fills + ENERGY_BYTES * slots;
+            for (; fills < end; fills += 32) {
+                sum += Lanes.negative(uint256(Packed.word(fills)) & _kept(fills, end)).paired();
+            }
+            return sum.total();
+        }
+    }
+
+    /// @notice Wh that were injected as sold, and beyond.
+    function injected(uint256 fills, uint256 slots) internal pure returns (uint256 matched, uint256 unmatched) {
         unchecked {
             uint256 ahead = ENERGY_BYTES * slots;
             uint256 end = fills + ahead;
             for (; fills < end; fills += 32) {
-                uint256 kept = type(uint256).max;
-                if (fills + 32 > end) kept <<= 8 * (fills + 32 - end);
-                uint256 contracted = uint256(Packed.word(fills)) & kept;
-                uint256 injected = Lanes.positive(uint256(Packed.word(fills + ahead)) & kept);
-                bought += Lanes.negative(contracted).paired();
-                if (injected != 0) {
-                    uint256 sold = Lanes.positive(contracted).least(injected);
-                    matched += sold.paired();
-                    unmatched += (injected - sold).paired();
-                }
+                uint256 kept = _kept(fills, end);
+                uint256 injection = Lanes.positive(uint256(Packed.word(fills + ahead)) & kept);
+                if (injection == 0) continue;
+                uint256 sold = Lanes.positive(uint256(Packed.word(fills)) & kept).least(injection);
+                matched += sold.paired();
+                unmatched += (injection - sold).paired();
             }
-            return (bought.total(), matched.total(), unmatched.total());
+            return (matched.total(), unmatched.total());
         }
     }
 
-    /// @notice The same two of a deemed reading: per slot the position where that is below 0, else 0.
+    /// @dev What of the word at `fills` stands before `end`; a shift by 256 bits and more leaves nothing out.
+    function _kept(uint256 fills, uint256 end) private pure returns (uint256) {
+        unchecked {
+            return ~(type(uint256).max >> 8 * (end - fills));
+        }
+    }
+
+    /// @notice Money and Wh bought where the reading is deemed, per slot the position where that is below 0, else 0.
     function deemed(uint256 row, uint256 fills, uint256 slots)
         internal
         pure
-        returns (int256 money, uint256 bought)
+        returns (int256 money, uint256 wh)
     {
         unchecked {
             uint256 end = fills + ENERGY_BYTES * slots;
             for (; fills < end; fills += ENERGY_BYTES) {
                 int256 contracted = Packed.int32At(fills);
-                if (contracted < 0) bought += uint256(-contracted);
+                if (contracted < 0) wh += uint256(-contracted);
                 else money -= contracted * Packed.int24At(row + PRICE_BYTES);
                 row += IMBALANCE_BYTES;
             }

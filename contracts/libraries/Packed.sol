@@ -62,7 +62,7 @@ library Packed {
         }
     }
 
-    /// @notice keccak256 of a piece of calldata, through `buffer`, whose words must have room for it.
+    /// @notice keccak256 of a piece of calldata, through `buffer`, which must have room for it.
     function hashOf(uint256 offset, uint256 length, uint256[] memory buffer) internal pure returns (bytes32 value) {
         assembly ("memory-safe") {
             calldatacopy(add(buffer, 32), offset, length)
@@ -77,10 +77,17 @@ library Packed {
         }
     }
 
-    /// @notice Where the bytes start in memory.
-    function dataOf(bytes memory data) internal pure returns (uint256 at) {
+    /// @notice Where the words start in memory.
+    function wordsOf(uint256[] memory words) internal pure returns (uint256 at) {
         assembly ("memory-safe") {
-            at := add(data, 32)
+            at := add(words, 32)
+        }
+    }
+
+    /// @notice The word at a place in memory.
+    function get(uint256 at) internal pure returns (uint256 value) {
+        assembly ("memory-safe") {
+            value := mload(at)
         }
     }
 

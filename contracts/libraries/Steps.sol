@@ -39,11 +39,6 @@ library StepsLib {
         return int24(uint24(Step.unwrap(step) >> 32));
     }
 
-    /// @notice Limit price in ticks plus `BIAS`, an unsigned number.
-    function biasedPrice(Step step) internal pure returns (uint256) {
-        return uint24(Step.unwrap(step) >> 32) ^ BIAS;
-    }
-
     /// @notice Quantity in Wh.
     function quantity(Step step) internal pure returns (int256) {
         return int32(uint32(Step.unwrap(step)));

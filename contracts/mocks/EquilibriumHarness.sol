@@ -47,7 +47,8 @@ contract EquilibriumHarness {
         }
         uint256 cursor = StepsLib.start(bid) + HEAD_BYTES;
         uint256 zone = uint16(bytes2(bid[20:22]));
-        return Equilibrium.fill(book, address(bytes20(bid[:20])), zone, cursor, uint16(bytes2(bid[22:24])), positions);
+        uint256 end = cursor + uint16(bytes2(bid[22:24])) * StepsLib.SIZE;
+        return Equilibrium.fill(book, address(bytes20(bid[:20])), zone, cursor, end, positions);
     }
 
     /// @dev T packed int32, and behind them the word that a write to the last one reaches into.

@@ -28,7 +28,7 @@ TIMES = {
     "metering_window": 3_600,
     "substitute_window": 86_400,
 }
-LIMITS = {"min_quantity": (10, 2**32 - 1), "max_steps": (0, 2**16 - 1), "max_members": (0, 2**16 - 1)}
+LIMITS = {"min_quantity": (10, 2**31 - 1), "max_steps": (0, 2**16 - 1), "max_members": (0, 2**16 - 1)}
 """Default and most; 0 where the default follows from the rest."""
 DISPUTES = {"window": 3_600, "decision_window": 86_400, "bond": 20}
 SEALED = {"reveal_window": 300, "deposit": 10}

@@ -157,13 +157,30 @@ def test_bids__swapped__e5(closed_day: Day, ordered: list[Bid]) -> None:
     "change",
     [
         lambda bid: replace(bid, zone=0),
+        lambda bid: replace(bid, zone=4),
+        lambda bid: replace(bid, zone=65_535),
         lambda bid: replace(bid, steps=()),
         lambda bid: replace(bid, steps=(*bid.steps, Step(3, 30_000, -1))),
         lambda bid: replace(bid, steps=(bid.steps[0]._replace(price=29_999), *bid.steps[1:])),
         lambda bid: replace(bid, steps=(bid.steps[0]._replace(quantity=-2_999), *bid.steps[1:])),
         lambda bid: replace(bid, steps=(bid.steps[0]._replace(slot=1), *bid.steps[1:])),
+        lambda bid: replace(bid, steps=(*bid.steps, Step(4, 30_000, -1))),
+        lambda bid: replace(bid, steps=(*bid.steps, Step(255, 30_000, -1))),
+        lambda bid: replace(bid, zone=3, steps=(*bid.steps, Step(255, -(2**23), 2**31 - 1))),
     ],
-    ids=["zone", "no steps", "one more step", "price", "quantity", "slot"],
+    ids=[
+        "zone",
+        "zone just beyond the grid",
+        "zone far beyond the grid",
+        "no steps",
+        "one more step",
+        "price",
+        "quantity",
+        "slot",
+        "slot just beyond the auction",
+        "slot far beyond the auction",
+        "slot beyond the last zone's",
+    ],
 )
 def test_bids__one_altered__e5(
     closed_day: Day, ordered: list[Bid], consumer: Participant, change: Any

@@ -60,6 +60,8 @@ def test_schedule__impossible__refused(
     ("changes", "refusal"),
     [
         ({"min_price": 1, "max_price": 0}, ("PricesImpossible", 1, 0)),
+        ({"min_quantity": 0}, ("LimitsImpossible",)),
+        ({"min_quantity": 2**31}, ("LimitsImpossible",)),
         ({"ring_size": 1, "horizon": 86_400}, ("RingTooSmall",)),
         ({"balancing_party": NOBODY}, ("AccountMissing",)),
         ({"network_account": NOBODY}, ("AccountMissing",)),

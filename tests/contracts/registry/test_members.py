@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from eth_utils import to_canonical_address
 
 from clearwatt.chain.deployment import SOURCES, pack_grid
 from tests.contracts.community import ZERO_ADDRESS, Community, Participant
@@ -31,11 +32,12 @@ def test_admit__owner__member_known_counted_seated_and_logged(market: Community,
 def test_terms__of_a_member_suspended_or_a_stranger__meter_and_source(
     market: Community, producer: Participant, stranger: Any
 ) -> None:
-    terms = market.registry.termsOf
-    assert tuple(terms(producer.address)) == (producer.meter.address, SOURCES["solar"])
+    asked = [producer.address, str(stranger), producer.address]
+    members = b"".join(map(to_canonical_address, asked))
+    known = SOURCES["solar"] << 160 | int(producer.meter.address, 16)
+    assert list(market.registry.termsOf(members)) == [known, 0, known]
     market.registry.suspend(producer.address, sender=market.owner)
-    assert tuple(terms(producer.address)) == (producer.meter.address, SOURCES["solar"])
-    assert tuple(terms(stranger)) == (ZERO_ADDRESS, SOURCES["none"])
+    assert list(market.registry.termsOf(members)) == [known, 0, known]
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ abstract contract OfficeActions is BidActions {
         bytes memory entry = abi.encodePacked(_member(what), bytes32(which));
         bytes memory spending = bytes.concat(entry, bytes32(0));
         bytes[5] memory calls = [
-            abi.encodeCall(IMarket.accept, (auction, bytes32(which), entry)),
+            abi.encodeCall(IMarket.accept, (auction, bytes32(which), spending)),
             abi.encodeCall(IMarket.acceptChunked, (auction, bytes32(which))),
             abi.encodeCall(IMarket.enterPositions, (auction, entry)),
             abi.encodeCall(IMarket.spend, (auction, spending)),
