@@ -237,12 +237,12 @@ class InteriorPoint:
         push = below - above
         push -= self.pull
         step = newton.step(push, self.lacking, self._still)
-        below -= pulls[0] * step.x
+        below -= np.multiply(pulls[0], step.x, out=push)
         below -= self.below
-        above += pulls[1] * step.x
+        above += np.multiply(pulls[1], step.x, out=push)
         above -= self.above
-        primal = _longest((step.x, self.room_below, -1), (step.x, self.room_above, 1))
-        dual = _longest((below, self.below, -1), (above, self.above, -1))
+        primal = _longest(push, (step.x, self.room_below, -1), (step.x, self.room_above, 1))
+        dual = _longest(push, (below, self.below, -1), (above, self.above, -1))
         return _Direction(step, below, above, primal, dual)
 
     def _complementarity_after(self, direction: _Direction) -> float:
@@ -261,8 +261,12 @@ class InteriorPoint:
             (aims[1], self.room_above, -primal, self.above, direction.above),
         )
         for goal, room, along, multiplier, change in sides:
-            product = (room + along * direction.step.x) * (multiplier + dual * change)
-            wanted = np.clip(product, least, most)
+            product = along * direction.step.x
+            product += room
+            wanted = dual * change
+            wanted += multiplier
+            product *= wanted
+            np.clip(product, least, most, out=wanted)
             wanted -= product
             goal += np.maximum(wanted, -most, out=wanted)
 
@@ -288,11 +292,14 @@ def _largest(values: np.ndarray) -> float:
     return float(np.maximum(values.max(initial=0), -values.min(initial=0)))
 
 
-def _longest(*changes: tuple[np.ndarray, np.ndarray, int]) -> float:
-    """The longest step, at most 1, that uses up no room; sign: which direction of a change uses it."""
+def _longest(speed: np.ndarray, *changes: tuple[np.ndarray, np.ndarray, int]) -> float:
+    """The longest step, at most 1, that uses up no room.
+
+    speed: scratch. changes: each with the room it has and the sign of the direction that uses it.
+    """
     fastest = 1.0
     for change, room, sign in changes:
-        speed = change / room
+        np.divide(change, room, out=speed)
         fastest = max(fastest, float(speed.max(initial=0) if sign > 0 else -speed.min(initial=0)))
     return 1 / fastest
 
