@@ -1,7 +1,4 @@
-"""The report's charts: each function turns a `DayOutcome` into one plotly figure.
-
-Colours are Okabe and Ito's, which people with any kind of colour vision can tell apart.
-"""
+"""The report's charts: each function turns a `DayOutcome` into one plotly figure."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -24,13 +21,10 @@ from clearwatt.community.indicators import (
     volumes,
 )
 from clearwatt.community.outcome import DayOutcome
+from clearwatt.pictures import BLUE, COLOURS, GREEN, INK, ORANGE, PURPLE, SKY, VERMILION, styled
 from clearwatt.units import currency, per_kwh
 
-BLUE, ORANGE, GREEN, VERMILION = "#0072b2", "#e69f00", "#009e73", "#d55e00"
-SKY, PURPLE, YELLOW, INK = "#56b4e9", "#cc79a7", "#f0e442", "#1f2933"
-ZONE_COLOURS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, INK, YELLOW)
 MINUS = "\N{MINUS SIGN}"
-FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 GAS_KINDS = {
     "bid": "bids",
     "clear": "clearing",
@@ -43,7 +37,7 @@ GAS_KINDS = {
 def prices(outcome: DayOutcome) -> go.Figure:
     """Zone prices over the day between the retailer's two prices; zones with the same prices share a line."""
     figure = _figure(_clock_axis(outcome), f"price, {outcome.currency}/kWh")
-    for colour, (name, zone) in zip(cycle(ZONE_COLOURS), _price_areas(outcome).items(), strict=False):
+    for colour, (name, zone) in zip(cycle(COLOURS), _price_areas(outcome).items(), strict=False):
         line = {"color": colour, "width": 3}
         figure.add_scatter(**_steps(outcome, outcome.prices[zone].tolist()), name=name, line=line)
     for name, series, dash in (
@@ -100,14 +94,14 @@ def schedule(outcome: DayOutcome) -> go.Figure:
     figure.update_yaxes(title_text="kWh per slot", row=2, col=1)
     figure.update_xaxes(**_clock_axis(outcome), row=2, col=1)
     figure.update_xaxes(showticklabels=False, title_text="", row=1, col=1)
-    return _styled(figure).update_layout(barmode="relative", hovermode="x unified")
+    return styled(figure).update_layout(barmode="relative", hovermode="x unified")
 
 
 def levels(outcome: DayOutcome) -> go.Figure:
     """How full each battery was over the day, and all of them together."""
     figure = _figure(_clock_axis(outcome), "state of charge, %")
     batteries = [device for device in outcome.devices if device.kind == "battery"]
-    for battery, colour in zip(batteries, cycle(ZONE_COLOURS), strict=False):
+    for battery, colour in zip(batteries, cycle(COLOURS), strict=False):
         share = battery.levels / (battery.energy_wh * 10)
         line = {"color": colour, "width": 1}
         figure.add_scatter(x=_times(outcome), y=share, name=battery.member, line=line, opacity=0.7)
@@ -138,7 +132,7 @@ def savings(outcome: DayOutcome) -> go.Figure:
     )
     figure.update_xaxes(range=[0, len(ranked) + 1], zeroline=False)
     figure.update_xaxes(title_text="members, the largest saving first", row=2, col=1)
-    return _styled(figure).update_layout(bargap=0.15)
+    return styled(figure).update_layout(bargap=0.15)
 
 
 def deviations(outcome: DayOutcome) -> go.Figure:
@@ -162,7 +156,7 @@ def deviations(outcome: DayOutcome) -> go.Figure:
     figure.update_yaxes(title_text=f"cost, {outcome.currency}", row=2, col=1)
     figure.update_xaxes(**_clock_axis(outcome), row=2, col=1)
     figure.update_xaxes(showticklabels=False, title_text="", row=1, col=1)
-    return _styled(figure).update_layout(barmode="relative", hovermode="x unified")
+    return styled(figure).update_layout(barmode="relative", hovermode="x unified")
 
 
 def lines(outcome: DayOutcome) -> go.Figure:
@@ -319,21 +313,4 @@ def _clock_axis(outcome: DayOutcome) -> dict[str, object]:
 
 
 def _figure(x_axis: dict[str, object], y_title: str) -> go.Figure:
-    return _styled(go.Figure()).update_layout(xaxis=x_axis, yaxis={"title": {"text": y_title}})
-
-
-def _styled(figure: go.Figure) -> go.Figure:
-    figure.update_layout(
-        template="none",
-        font={"family": FONT, "size": 13, "color": INK},
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        margin={"l": 64, "r": 12, "t": 40, "b": 12},
-        legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "bgcolor": "rgba(0,0,0,0)"},
-        hoverlabel={"font": {"family": FONT}},
-        bargap=0,
-    )
-    axis = {"automargin": True, "gridcolor": "#e4e8ee", "zerolinecolor": "#9aa5b1", "linecolor": "#9aa5b1"}
-    figure.update_xaxes(**axis, showgrid=False, ticks="outside", tickcolor="#9aa5b1", title_standoff=10)
-    figure.update_yaxes(**axis, title_standoff=10)
-    return figure
+    return styled(go.Figure()).update_layout(xaxis=x_axis, yaxis={"title": {"text": y_title}})

@@ -1,7 +1,4 @@
-"""A dispatch as a picture: one HTML page that opens offline anywhere.
-
-Colours are Okabe and Ito's and tints of grey, which people with any kind of colour vision can tell apart.
-"""
+"""A dispatch as a picture: one HTML page that opens offline anywhere."""
 
 from collections.abc import Callable
 from html import escape
@@ -15,10 +12,8 @@ from plotly.subplots import make_subplots
 from clearwatt.dispatch.assets import Battery, ElectricVehicle, ShiftableLoad, ThermalLoad
 from clearwatt.dispatch.result import Dispatch
 from clearwatt.documents import problems_of, write_text
+from clearwatt.pictures import COLOURS, styled
 
-INK, GRID = "#1f2933", "#e4e8ee"
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", INK, "#f0e442")
-FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 KINDS = {
     "solar": ("sun", "#f0e442"),
     "wind": ("wind", "#56b4e9"),
@@ -197,7 +192,7 @@ def _flow_each(dispatch: Dispatch) -> go.Figure:
     clock = _clock(dispatch)
     figure.update_xaxes(**{**clock, "title": None})
     figure.update_xaxes(title=clock["title"], row=lines, col=1)
-    return _styled(figure).update_layout(height=140 + 170 * lines, margin_t=70, legend_y=1 + 0.25 / lines)
+    return styled(figure).update_layout(height=140 + 170 * lines, margin_t=70, legend_y=1 + 0.25 / lines)
 
 
 def _flow_map(dispatch: Dispatch) -> go.Figure:
@@ -269,23 +264,8 @@ def _clock(dispatch: Dispatch) -> dict[str, object]:
 
 
 def _figure(dispatch: Dispatch, y_title: str) -> go.Figure:
-    figure = _styled(go.Figure())
+    figure = styled(go.Figure())
     return figure.update_layout(xaxis=_clock(dispatch), yaxis={"title": {"text": y_title}}, height=380)
-
-
-def _styled(figure: go.Figure) -> go.Figure:
-    figure.update_layout(
-        template="none",
-        font={"family": FONT, "size": 13, "color": INK},
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        margin={"l": 64, "r": 12, "t": 40, "b": 48},
-        legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "bgcolor": "rgba(0,0,0,0)"},
-        bargap=0,
-    )
-    axis = {"automargin": True, "gridcolor": GRID, "zerolinecolor": "#9aa5b1", "linecolor": "#9aa5b1"}
-    figure.update_xaxes(**axis, showgrid=False, ticks="outside", title_standoff=10)
-    return figure.update_yaxes(**axis, title_standoff=10)
 
 
 def _html(figure: go.Figure, index: int) -> str:
