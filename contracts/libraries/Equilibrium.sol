@@ -38,7 +38,7 @@ struct Book {
 /// @param parent The zone it hangs on
 /// @param cell Address in memory of the next slot's cell
 /// @param flow Net injection of everything below, towards the parent, Wh
-/// @param price Biased, as `lowest` and `highest`, the bounds it has to lie between
+/// @param price Ticks, as `lowest` and `highest`, the bounds it has to lie between
 /// @param least Lowest and `most` highest price difference that the line's flow allows, ticks
 struct Node {
     uint256 parent;
@@ -60,8 +60,8 @@ struct Node {
 /// Between two bundles the book can be put away with `save` and taken up again with `load`. Whatever passes all is an
 /// optimum of the auction's welfare, at prices that depend on the bids alone.
 /// @dev A cell keeps all there is to know of a zone and slot in one word, so that a step costs one load and one
-/// store: `net injection 128 | sell marginal 28 | buy marginal 28 | lo 24 | hi 24 | price 24`. Prices are biased
-/// by 2^23, so that plain unsigned comparison orders them. A marginal is named by its position plus one; 0 is none.
+/// store: `lo 24 | hi 24 | net injection 128 | sell marginal 28 | buy marginal 28 | price 24`. The injection carries
+/// 2^127 on top, so that it is never below 0. A marginal is named by its position plus one; 0 is none.
 /// Every sum fits: a quantity has 32 bits, a price 24, and an auction, cleared in one transaction or in many, holds
 /// at most 2^16 bundles of 2^16 steps.
 library Equilibrium {
