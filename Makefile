@@ -23,7 +23,7 @@ demo: $(READY) ## simulate a day of a local market on a local chain; the report 
 	$(BIN)/ape run simulate
 
 .PHONY: test
-test: $(READY) ## lint, compile and run all tests
+test: $(READY) services ## lint, compile and run all tests
 	$(MAKE) --no-print-directory lint
 	$(BIN)/ape compile --force # by itself Ape misses a change in a library that other contracts import
 	$(BIN)/forge test
@@ -45,6 +45,10 @@ bench-dispatch: $(READY) $(PEERS_READY) ## print the dispatch figures: other sol
 	$(BIN)/python -m benchmarks.dispatch_rolling
 	$(BIN)/python -m benchmarks.dispatch_distributed
 
+.PHONY: bench-metering
+bench-metering: $(READY) services ## a day of 10 000 meters into the database, SQLite and PostgreSQL
+	$(BIN)/python -m benchmarks.metering
+
 .PHONY: fuzz
 fuzz: $(READY) ## long fuzz runs: the rules on chain against their Python twin, whole auctions against an adversary
 	CLEARWATT_FUZZ_SEEDS=100 $(BIN)/pytest tests/contracts/equilibrium
@@ -54,6 +58,10 @@ fuzz: $(READY) ## long fuzz runs: the rules on chain against their Python twin, 
 .PHONY: invariants
 invariants: $(READY) ## half a million random calls on whole markets; the invariants must hold after each
 	FOUNDRY_PROFILE=long $(BIN)/forge test --match-path 'tests/fuzz/market/*'
+
+.PHONY: test-faults
+test-faults: $(READY) services ## oracles killed, endpoints lying, pasts undone, auction after auction; prints what happened
+	CLEARWATT_FAULT_AUCTIONS=40 $(BIN)/pytest -s tests/faults/test_campaign.py
 
 .PHONY: audit
 audit: $(READY) $(AUDIT_READY) ## put the contracts to Slither
@@ -66,6 +74,11 @@ coverage: $(READY) ## how much of the contracts the tests come through, by state
 .PHONY: mutants
 mutants: $(READY) ## break the rules one at a time: do the tests notice?
 	$(BIN)/python tools/mutants.py
+
+# Every time, since an environment that is kept says nothing of the machine it is on; it takes no time if all is there.
+.PHONY: services
+services: $(READY) ## see to the servers that tests start for themselves: mosquitto, PostgreSQL
+	@$(BIN)/python tools/services.py
 
 .PHONY: lint
 lint: $(READY) ## check style and formatting

@@ -44,7 +44,13 @@ class LazyGroup(click.Group):
 
 @click.group(
     cls=LazyGroup,
-    lazy={"dispatch": "clearwatt.dispatch.cli:dispatch", "oracle": "clearwatt.oracle.cli:oracle"},
+    lazy={
+        "database": "clearwatt.storage.cli:database",
+        "dispatch": "clearwatt.dispatch.cli:dispatch",
+        "keys": "clearwatt.metering.keys_cli:keys",
+        "metering": "clearwatt.metering.cli:metering",
+        "oracle": "clearwatt.oracle.cli:oracle",
+    },
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(__version__, prog_name="clearwatt")

@@ -150,8 +150,8 @@ def test_day__node_dies__told_in_one_sentence(play: Play) -> None:
 
 
 def test_day__something_in_the_way_of_its_files__told(play: Play, tmp_path: Path) -> None:
-    (tmp_path / "statements.db").mkdir()
-    with pytest.raises(UserError, match=r"statements\.db: Is a directory"):
+    (tmp_path / "oracle.db").mkdir()
+    with pytest.raises(UserError, match=r"oracle\.db: Is a directory"):
         play(lambda auction, oracle: None, members=2, slots=48)
 
 

@@ -11,12 +11,16 @@ from click.testing import CliRunner
 from eth_account.messages import encode_defunct
 
 from clearwatt.chain.deployment import write_deployment
-from clearwatt.chain.market import PRICES, AuctionView, MarketClient
-from clearwatt.chain.node import NodeRefused, connect
+from clearwatt.chain.market import PRICES, AuctionView
+from clearwatt.chain.node import NodeRefused
 from clearwatt.chain.typed_data import Evidence
 from clearwatt.cli import main
-from clearwatt.metering.statements import Statement, StatementStore
-from clearwatt.oracle.daemon import Oracle, Settings
+from clearwatt.metering.statements import Statement
+from clearwatt.oracle.actions import Actions, Work
+from clearwatt.oracle.engine import Engine
+from clearwatt.oracle.service import OracleService
+from clearwatt.oracle.settings import Connections, Settings
+from clearwatt.storage.sealing import Keyring
 from tests import nodes
 from tests.integration.cable import Cable
 from tests.integration.street import BIDS, CHAIN_ID, ORACLE, READINGS, SECOND_ORACLE, Street
@@ -58,7 +62,8 @@ def test_run__auctions_from_bids_to_tokens__all_done_and_ended_cleanly(street: S
     assert settlements(street, 0) == settlements(street, 1) == dict.fromkeys(BIDS, Evidence.METER)
     assert street.view(0).solver == ORACLE.address
     assert street.log().rstrip().endswith("stopped")
-    assert "WARNING" not in street.log()
+    [warning] = [line for line in street.log().splitlines() if "WARNING" in line]
+    assert "stored in the clear" in warning
     assert_said_nothing_unforeseen(street)
 
 
@@ -281,14 +286,13 @@ def test_run__two_oracles_at_once__each_thing_done_once(street: Street) -> None:
 # ------------------------------------------------------------ one in the way of others
 
 
-def inside(street: Street, **settings: Any) -> Oracle:
+def inside(street: Street, **settings: Any) -> Engine:
     """An oracle in this process."""
-    client = MarketClient(connect(street.url), street.deployment)
-    store = StatementStore(street.database, street.deployment["Settlement"].address)
-    return Oracle(client, store, ORACLE, Settings(**settings))
+    connections = Connections((street.url,), street.deployment_file, street.database, depth=0)
+    return OracleService(connections, Settings(**settings), ORACLE, Keyring.plain()).engine
 
 
-def until_idle(oracle: Oracle) -> None:
+def until_idle(oracle: Engine) -> None:
     while oracle.cycle():
         pass
 
@@ -304,7 +308,7 @@ def test_cycle__a_member_whom_the_chain_refuses__the_rest_of_its_batch_is_settle
     street.report(0, silent=["producer"])
     genuine = street.statement("producer", 0)
     street.store.add([Statement(0, genuine.member, genuine.readings, twin(genuine.signature))])
-    monkeypatch.setattr("clearwatt.oracle.daemon._chain_takes", lambda signature: True)
+    monkeypatch.setattr("clearwatt.oracle.inputs.chain_takes", lambda signature: True)
     until_idle(oracle)
     street.pass_dispute_window(0)
     until_idle(oracle)
@@ -325,14 +329,14 @@ def test_cycle__an_auction_that_cannot_be_cleared__others_are_and_it_is_left_alo
 ) -> None:
     tries = []
 
-    def clearing(self: Oracle, auction: AuctionView) -> None:
+    def clearing(self: Actions, auction: AuctionView) -> Work:
         if auction.number == 0:
             tries.append(time.monotonic())
             raise fault
-        honest(self, auction)
+        return honest(self, auction)
 
-    honest = Oracle._clear
-    monkeypatch.setattr(Oracle, "_clear", clearing)
+    honest = Actions._clear
+    monkeypatch.setattr(Actions, "_clear", clearing)
     street.bid(0, 1)
     street.close_gate(0)
     oracle = inside(street)
@@ -468,8 +472,10 @@ def status(street: Street, **environment: str) -> tuple[str, int]:
         street.url,
         "--deployment",
         str(street.deployment_file),
-        "--statements",
+        "--database",
         street.database,
+        "--depth",
+        "0",
     ]
     outcome = CliRunner().invoke(main, ["oracle", "status", *options], env=environment)
     return outcome.output, outcome.exit_code
@@ -494,12 +500,49 @@ def test_status__auctions_at_every_stage__what_and_why_and_nothing_changed(stree
     assert status(street)[0].endswith("2 auctions under way, 1 finished\n")
 
 
+# ------------------------------------------------------------ check
+
+
+def check(street: Street, *options: str, **environment: str) -> tuple[dict[str, str], int]:
+    """What is said of each subject, and the exit code."""
+    arguments = ["--rpc", street.url, "--deployment", str(street.deployment_file), "--depth", "0", *options]
+    outcome = CliRunner().invoke(
+        main, ["oracle", "check", "--database", street.database, *arguments], env=environment
+    )
+    lines = [line.split(maxsplit=1) for line in outcome.output.splitlines()]
+    subjects = {rest.partition(": ")[0].split(" ")[0]: f"{verdict} {rest}" for verdict, rest in lines}
+    return subjects, outcome.exit_code
+
+
+def test_check__signer_in_office__what_was_found_and_what_is_amiss(street: Street) -> None:
+    found, code = check(street, CLEARWATT_ORACLE_KEY=ORACLE.key.to_0x_hex(), CLEARWATT_DATA_KEYS="ab" * 32)
+    assert found["contracts"].startswith(
+        f"ok contracts: the market at {street.client.market.address}, 1 of 2"
+    )
+    assert found["key"] == f"ok key: {ORACLE.address}, in office, 1 ether for fees"
+    assert found["database"].startswith("ok ")
+    assert found["encryption"].startswith("ok ")
+    # this chain's time has jumped ahead of the clock
+    assert "s ahead of this clock" in found["endpoint"]
+    assert code == 1
+
+
+def test_check__strangers_key_and_a_peer_that_is_away__both_told(street: Street) -> None:
+    stranger = street.people["consumer"].key.key.to_0x_hex()
+    found, code = check(street, "--peer", "http://127.0.0.1:9", CLEARWATT_ORACLE_KEY=stranger)
+    assert found["key"].startswith("FAILED ")
+    assert found["key"].endswith("is not a signer of the quorum in office")
+    assert found["peer"].startswith("FAILED peer http://127.0.0.1:9: 127.0.0.1:9 does not answer")
+    assert found["encryption"].startswith("FAILED ")
+    assert code == 1
+
+
 # ------------------------------------------------------------ what it cannot work with
 
 
 def test_run__chain_started_anew__one_sentence(street: Street) -> None:
     with nodes.anvil(args=("--chain-id", str(CHAIN_ID))) as url:
-        options = ["--rpc", url, "--deployment", str(street.deployment_file), "--statements", street.database]
+        options = ["--rpc", url, "--deployment", str(street.deployment_file), "--database", street.database]
         for command in ("run", "status"):
             outcome = CliRunner().invoke(main, ["oracle", command, *options])
             assert outcome.exit_code == 2
@@ -522,4 +565,4 @@ def test_run__database_that_cannot_be_opened__one_sentence(street: Street) -> No
     street.database = "sqlite:////nowhere/at/all.db"
     output, code = status(street)
     assert code == 2
-    assert output == f"Error: the database {street.database} cannot be opened: unable to open database file\n"
+    assert output == f"Error: the database {street.database}: unable to open database file\n"

@@ -4,8 +4,10 @@
 the chain anew and knows the same.
 """
 
+import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from copy import copy
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from eth_utils import keccak
@@ -17,8 +19,8 @@ from clearwatt.bids import Bid
 from clearwatt.chain import codec
 from clearwatt.chain.deployment import Deployment, Schedule, unpack_grid
 from clearwatt.chain.events import EventReader
-from clearwatt.chain.node import ErrorBook, Reference, block, checksum, latest, node_errors
-from clearwatt.chain.typed_data import QuorumTerm
+from clearwatt.chain.node import ErrorBook, NodeError, Reference, block, checksum, latest, newest, node_errors
+from clearwatt.chain.typed_data import Office, QuorumTerm
 from clearwatt.clearing.auction import Auction, Claim
 from clearwatt.errors import UserError
 from clearwatt.grid import Grid
@@ -26,6 +28,9 @@ from clearwatt.grid import Grid
 WATCHED = ("Registry", "Market", "ChunkedClearing", "OracleQuorum", "Settlement")
 PRICES = "0x" + 40 * "0"
 """The subject of a report on imbalance prices."""
+
+READINGS = 3
+"""How often the chain may change while it is read."""
 
 NO_ENTRIES = keccak(b"")
 """Hash of a chunk without bundles, which leaves nothing to enter."""
@@ -69,7 +74,8 @@ class AuctionView:
     whose positions are in their members' records.
     imbalance: packed imbalance prices, None until posted; by_quorum: whose they are.
     substitutes: packed readings that the quorum reported, by member. reports: of the quorum, by subject.
-    overturned: imbalance prices that fell in a dispute. drawn: members whose tokens are minted.
+    overturned: imbalance prices that fell in a dispute. fallen: substitutes that did, by member; neither can be posted
+    again. drawn: members whose tokens are minted.
     """
 
     number: int
@@ -88,8 +94,14 @@ class AuctionView:
     substitutes: dict[str, bytes] = field(default_factory=dict)
     reports: dict[str, Report] = field(default_factory=dict)
     overturned: set[bytes] = field(default_factory=set)
+    fallen: dict[str, frozenset[bytes]] = field(default_factory=dict)
     settled: dict[str, codec.Settled] = field(default_factory=dict)
     drawn: set[str] = field(default_factory=set)
+
+    def copy(self) -> "AuctionView":
+        """One that can be changed without this one changing."""
+        own = {name: copy(value) for name, value in vars(self).items() if isinstance(value, (dict, set))}
+        return replace(self, **own)
 
     def problem(self, rules: MarketRules) -> Auction:
         """The auction as a solver takes it."""
@@ -134,7 +146,7 @@ class MarketView:
     """Everything the events up to `reference` say.
 
     slots: of each auction. meters: the address each member's meter signs with. auctions: by number, those with any
-    event.
+    event. office: the quorum; None until its constructor's event. shared: auctions that belong to another view as well.
     """
 
     reference: Reference
@@ -143,17 +155,39 @@ class MarketView:
     sources: dict[str, int] = field(default_factory=dict)
     zones: dict[str, int] = field(default_factory=dict)
     auctions: dict[int, AuctionView] = field(default_factory=dict)
+    office: Office | None = None
+    shared: set[int] = field(default_factory=set, compare=False)
+
+    def copy(self, reference: Reference) -> "MarketView":
+        """The same as the view of a later block; neither is to know of the other's further events."""
+        later = MarketView(reference, self.slots, dict(self.meters), dict(self.sources), dict(self.zones))
+        later.auctions, later.office = dict(self.auctions), self.office
+        self.shared, later.shared = set(self.auctions), set(self.auctions)
+        return later
+
+    def change(self, number: int) -> AuctionView:
+        """The auction, to enter an event in."""
+        if number in self.shared:
+            self.shared.discard(number)
+            self.auctions[number] = self.auctions[number].copy()
+        return self.auctions.setdefault(number, AuctionView(number))
 
 
 class MarketClient:
     """The typed way to a deployed market.
 
+    depth: how many blocks below the newest the pinned view is. max_head_age: seconds; with several endpoints, one
+    whose newest block is older is passed over.
     Raises UserError if the market is not on this chain, NodeError if the node does not answer.
     """
 
-    def __init__(self, web3: Web3, deployment: Deployment) -> None:
+    def __init__(
+        self, web3: Web3, deployment: Deployment, depth: int = 0, max_head_age: float = math.inf
+    ) -> None:
         self.web3 = web3
         self.deployment = deployment
+        self.depth = depth
+        self.max_head_age = max_head_age
         self.errors = ErrorBook(deployment)
         self.registry = self._contract("Registry")
         self.vault = self._contract("Vault")
@@ -165,6 +199,7 @@ class MarketClient:
         self.rules = self._read_rules()
         self._reader = EventReader(web3, deployment, WATCHED)
         self._view: MarketView | None = None
+        self._seen = 0
 
     def _contract(self, name: str) -> Contract:
         deployed = self.deployment[name]
@@ -187,21 +222,60 @@ class MarketClient:
     # ------------------------------------------------------------ reading
 
     def view(self) -> MarketView:
-        """The market at the newest block. Reads only what is new, unless the chain has changed its past."""
-        reference = latest(self.web3)
-        if self._view is None or not self._still_there(self._view.reference, reference):
-            self._view = MarketView(reference, self.rules.schedule.slots)
-            first = self.deployment.first_block
-        else:
-            first = self._view.reference.number + 1
-            self._view.reference = reference
-        try:
-            for event in self._reader.read(first, reference.number):
-                apply(self._view, event)
-        except Exception:
+        """The market at the newest block."""
+        return self.views()[1]
+
+    def views(self) -> tuple[MarketView, MarketView]:
+        """The pinned view and the newest; without a depth they are one. Neither changes with the other."""
+        pinned = self.pinned()
+        if not self.depth:
+            return pinned, pinned
+        for _ in range(READINGS):
+            head = latest(self.web3)
+            ahead = pinned.copy(head)
+            if self._read_into(ahead, pinned.reference.number + 1, head):
+                return pinned, ahead
+        raise _unsteady()
+
+    def pinned(self) -> MarketView:
+        """The market `depth` blocks below the newest. Reads only what is new, unless the chain has changed its past.
+
+        The same object as long as it has not. Raises NodeError.
+        """
+        for _ in range(READINGS):
+            reference = self._reference()
+            if self._view is None or not self._still_there(self._view.reference, reference):
+                self._view = MarketView(reference, self.rules.schedule.slots)
+                first = self.deployment.first_block
+            else:
+                first = self._view.reference.number + 1
+                self._view.reference = reference
+            try:
+                if self._read_into(self._view, first, reference):
+                    self._seen = reference.number + self.depth
+                    return self._view
+            except BaseException:
+                self._view = None
+                raise
             self._view = None
-            raise
-        return self._view
+        raise _unsteady()
+
+    def _reference(self) -> Reference:
+        head = newest(self.web3, self._seen, self.max_head_age)
+        return block(self.web3, max(head.number - self.depth, 0)) if self.depth else head
+
+    def _read_into(self, view: MarketView, first: int, reference: Reference) -> bool:
+        """Enter the events of blocks `first` to the reference. Returns whether the reference is still the chain's, by
+        the word of the one endpoint that was asked for all of it.
+        """
+        switches = self._switches()
+        for event in self._reader.read(first, reference.number):
+            apply(view, event)
+        same = first > reference.number or block(self.web3, reference.number).hash == reference.hash
+        return same and switches == self._switches()
+
+    def _switches(self) -> int:
+        return getattr(self.web3.provider, "switches", 0)
 
     def _still_there(self, known: Reference, newest: Reference) -> bool:
         if known.number > newest.number:
@@ -259,7 +333,6 @@ PASSED_OVER = {
     "Connected",
     "PausedSet",
     "QuorumAnnounced",
-    "QuorumChanged",
     "EIP712DomainChanged",
     "OwnershipAnnounced",
     "OwnershipTransferred",
@@ -277,10 +350,12 @@ def apply(view: MarketView, event: EventData) -> None:
             view.meters[args["member"]] = args["meter"]
             view.sources[args["member"]] = args["source"]
             view.zones[args["member"]] = args["zone"]
+        case "QuorumChanged", args:
+            view.office = Office(args["epoch"], tuple(args["signers"]), args["threshold"])
         case name, _ if name in PASSED_OVER:
             pass
         case name, {"auction": number, **args}:
-            apply_to_auction(view.auctions.setdefault(number, AuctionView(number)), name, args, view.slots)
+            apply_to_auction(view.change(number), name, args, view.slots)
         case name, _:
             raise _unknown(name)
 
@@ -347,10 +422,15 @@ def _overturn(auction: AuctionView, subject: str) -> None:
     """The report has fallen: as if there had been none, but the oracles may not repeat it."""
     del auction.reports[subject]
     if subject != PRICES:
-        del auction.substitutes[subject]
+        fallen = auction.substitutes.pop(subject)
+        auction.fallen[subject] = auction.fallen.get(subject, frozenset()) | {fallen}
     elif auction.imbalance is not None:
         auction.overturned.add(auction.imbalance)
         auction.imbalance = None
+
+
+def _unsteady() -> NodeError:
+    return NodeError("the chain changes its newest blocks faster than they can be read")
 
 
 def _unknown(name: str) -> UserError:

@@ -5,7 +5,9 @@ again later; `NodeRefused` where the node itself said no), `Refused` (the contra
 `UserError` (the caller must change something).
 """
 
-from collections.abc import Iterator
+import logging
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -22,7 +24,10 @@ from web3.exceptions import ContractLogicError, Web3Exception, Web3RPCError
 from web3.types import BlockIdentifier
 
 from clearwatt.chain.deployment import Deployment
+from clearwatt.chain.endpoints import Endpoints, split_urls, transport_words
 from clearwatt.errors import UserError
+
+log = logging.getLogger(__name__)
 
 TIMEOUT_SECONDS = 30
 
@@ -57,22 +62,65 @@ class Reference:
     timestamp: int
 
 
-def connect(url: str, chain_id: int | None = None) -> Web3:
-    """A connection that has been tried. Raises UserError if nobody answers, or it is another chain."""
-    web3 = Web3(Web3.HTTPProvider(url, request_kwargs={"timeout": TIMEOUT_SECONDS}))
+def connect(url: str | Sequence[str], chain_id: int | None = None, timeout: float = TIMEOUT_SECONDS) -> Web3:
+    """A connection that has been tried; several addresses, also separated by commas, stand in for each other.
+
+    timeout: seconds that one answer may take. Raises UserError if nobody answers, or one is on another chain.
+    """
+    urls = split_urls(url)
+    problems = {each: problem for each in urls if (problem := _endpoint_problem(each, chain_id, timeout))}
+    if len(problems) == len(set(urls)):
+        raise UserError("; ".join(problems.values()))
+    for problem in problems.values():
+        log.warning("%s", problem)
+    return Web3(Endpoints(urls, timeout))
+
+
+def _endpoint_problem(url: str, chain_id: int | None, timeout: float) -> str:
+    """Why it can't be used at the moment, "" if it can. Raises UserError if it never can."""
     try:
-        found = web3.eth.chain_id
+        found = Web3(Endpoints([url], timeout)).eth.chain_id
     except (requests.RequestException, Web3Exception, ValueError) as error:
-        raise UserError(f"no Ethereum node answers at {url}: {_in_words(error)}") from None
+        return f"no Ethereum node answers at {url}: {_in_words(error)}"
     if chain_id is not None and found != chain_id:
         raise UserError(f"the node at {url} is on chain {found}, the deployment is on chain {chain_id}")
-    return web3
+    return ""
 
 
 def latest(web3: Web3) -> Reference:
     """The newest block. Raises NodeError."""
     with node_errors():
         return _reference(web3.eth.get_block("latest"))
+
+
+def newest(web3: Web3, seen: int, max_age: float) -> Reference:
+    """The newest block of an endpoint that keeps up; where none does, of the one that is furthest ahead.
+
+    seen: the newest block's number that was read before. max_age: of the newest block, seconds by this machine's
+    clock. With one endpoint there is no choice. Raises NodeError if none answers.
+    """
+    endpoints = web3.provider
+    if not isinstance(endpoints, Endpoints) or len(endpoints.urls) == 1:
+        return latest(web3)
+    endpoints.return_to_first()
+    candidates = []
+    for _ in endpoints.urls:
+        reference = latest(web3)
+        lag = _lag(reference, seen, max_age)
+        if not lag:
+            return reference
+        candidates.append((reference.number, endpoints.url))
+        endpoints.pass_over(lag)
+    endpoints.use(max(candidates)[1])
+    return latest(web3)
+
+
+def _lag(reference: Reference, seen: int, max_age: float) -> str:
+    """In what this newest block is old, "" if it is not."""
+    if reference.number < seen:
+        return f"its newest block is {reference.number}, after {seen} was read"
+    age = time.time() - reference.timestamp
+    return f"its newest block is {age:.0f} s old" if age > max_age else ""
 
 
 def block(web3: Web3, number: BlockIdentifier) -> Reference:
@@ -131,10 +179,8 @@ def _shown(value: Any) -> str:
 
 
 def _in_words(error: Exception) -> str:
-    if type(error) is requests.ConnectionError:  # its own text is a nest of Python objects
-        return "the connection failed"
-    text = str(_answer(error).get("message", error))
-    return (text.splitlines() or [type(error).__name__])[0]
+    message = _answer(error).get("message")
+    return (str(message).splitlines() or [""])[0] if message else transport_words(error)
 
 
 class ErrorBook:

@@ -1,6 +1,7 @@
 """The EIP-712 messages of the market: what members, meters and oracles sign, and signing them."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, NamedTuple
 
@@ -107,6 +108,23 @@ class QuorumTerm(NamedTuple):
 def configuration_of(signers: Sequence[str], threshold: int) -> bytes:
     """32 bytes that stand for these signers, ascending, and their threshold."""
     return keccak(encode(["address[]", "uint256"], [list(signers), threshold]))
+
+
+@dataclass(frozen=True)
+class Office:
+    """The quorum in office.
+
+    epoch: how often the quorum has changed. signers: addresses, ascending as numbers. threshold: how many must sign.
+    """
+
+    epoch: int
+    signers: tuple[str, ...]
+    threshold: int
+
+    @property
+    def term(self) -> QuorumTerm:
+        """As its signatures name it."""
+        return QuorumTerm(self.epoch, configuration_of(self.signers, self.threshold))
 
 
 def imbalance_prices(chain_id: int, quorum: str, term: QuorumTerm, auction: int, prices: bytes) -> TypedData:

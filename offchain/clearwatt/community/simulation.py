@@ -45,9 +45,10 @@ from clearwatt.community.tariff import Tariff
 from clearwatt.errors import UserError
 from clearwatt.forecast.scores import score
 from clearwatt.forecast.seasonal import persistence, seven_day_mean
-from clearwatt.metering.statements import StatementStore
+from clearwatt.metering.messages import Message, statement_message
+from clearwatt.metering.outbox import OracleClient, Undelivered
 from clearwatt.oracle.decisions import entitled_members
-from clearwatt.oracle.process import OracleProcess
+from clearwatt.oracle.process import OracleProcess, free_address
 from clearwatt.units import Money
 
 MEMBER_DEPOSIT = 500
@@ -61,6 +62,7 @@ CALL_GAS = 300_000
 HOUSEHOLD_STEPS = 2
 """In a slot, at most; each device adds one."""
 LEAST_STEPS = 8
+DATABASE = "oracle.db"
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ class Options:
     """What day to simulate and how.
 
     slots_per_auction: divides 96. gas_price_gwei, currency_per_ether: assumptions for the report.
-    folder: logs, the statements and the deployment go here.
+    folder: logs, the oracle's database and the deployment go here.
     """
 
     day: int
@@ -147,8 +149,8 @@ class Simulation:
         )
         self._schedule = self._client.rules.schedule
         _clear_folder(options.folder)
-        self._database = f"sqlite:///{options.folder / 'statements.db'}"
-        self._store = StatementStore(self._database, deployment["Settlement"].address)
+        self._listen = free_address()
+        self._intake = OracleClient(f"http://{self._listen}")
         self.retailer = make_participant(self._client, options.seed, "retailer", 0, "none", -1)
         self.members = [
             make_participant(self._client, options.seed, member.name, member.zone, member.source, row)
@@ -190,10 +192,10 @@ class Simulation:
         return OracleProcess(
             self._url,
             folder / "deployment.json",
-            self._database,
+            f"sqlite:///{folder / DATABASE}",
             key.key.to_0x_hex(),
             folder / "oracle.log",
-            ("--poll", "0.1"),
+            ("--poll", "0.1", "--listen", self._listen),
         )
 
     def _admit(self) -> None:
@@ -274,15 +276,42 @@ class Simulation:
         self._travel(self._schedule.delivery_end(auction), oracle, report)
         report(self._settled(), f"auction {auction + 1}: delivered, meters report")
         span, meters = self._span(auction), self._readings()
-        self._store.add(
-            participant.statement(self._client, auction, meters[participant.row, span].tolist())
-            for participant in [self.retailer, *self.members]
+        self._send(
+            oracle,
+            [
+                self._statement(participant, auction, meters[participant.row, span].tolist())
+                for participant in [self.retailer, *self.members]
+            ],
         )
         self._await(
             oracle,
             f"the imbalance prices of auction {auction}",
             lambda: self._view(auction).imbalance is not None,
         )
+
+    def _statement(self, participant: Participant, auction: int, readings: Sequence[int]) -> Message:
+        deployment = self._client.deployment
+        return statement_message(
+            deployment.chain_id,
+            deployment["Settlement"].address,
+            participant.statement(self._client, auction, readings),
+        )
+
+    def _send(self, oracle: OracleProcess, messages: Sequence[Message]) -> None:
+        """To the oracle over HTTP, again and again while it is starting."""
+        outcomes: list[dict[str, str]] = []
+
+        def delivered() -> bool:
+            try:
+                outcomes[:] = self._intake.send(messages)
+            except Undelivered:
+                return False
+            return True
+
+        self._await(oracle, "the oracle to take the meters' statements", delivered)
+        for outcome in outcomes:
+            if outcome["status"] == "rejected":
+                raise UserError(f"the oracle rejects a meter's statement: {outcome['reason']}")
 
     def _readings(self) -> np.ndarray:
         """int64[members + 1, 96] Wh by what devices have done so far; the last row is the retailer's, as index -1."""
@@ -427,7 +456,7 @@ def _clear_folder(folder: Path) -> None:
     """Nothing of an earlier run may stay: on a new chain its statements would carry valid signatures again."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name in ("statements.db", "statements.db-wal", "statements.db-shm", "oracle.log"):
+        for name in (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", "oracle.log"):
             (folder / name).unlink(missing_ok=True)
     except OSError as error:
         raise UserError(f"{error.filename}: {error.strerror}") from None

@@ -5,12 +5,10 @@ What is wrong with a file is told in one sentence that names the place.
 
 import csv
 import difflib
-import re
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
-import yaml
 from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 from pydantic_core import ErrorDetails
@@ -36,9 +34,7 @@ from clearwatt.dispatch.assets import (
 )
 from clearwatt.dispatch.scenario import MAX_SLOTS, GridSpec, Scenario, ScenarioError, ZoneSpec
 from clearwatt.documents import FileError, Json, load_json, problems_of, read_text, shown
-
-YAML_SUFFIXES = (".yaml", ".yml")
-MAX_DEPTH = 50
+from clearwatt.yaml_text import YAML_SUFFIXES, load_yaml
 
 Kinds = (
     Generator
@@ -84,7 +80,7 @@ def read_scenario(path: str) -> Scenario:
     where."""
     with problems_of(path):
         text = read_text(path)
-        document = _load_yaml(text) if path.lower().endswith(YAML_SUFFIXES) else load_json(text)
+        document = load_yaml(text) if path.lower().endswith(YAML_SUFFIXES) else load_json(text)
         try:
             return scenario_from_dict(document, Path(path).parent)
         except ScenarioError as error:
@@ -115,7 +111,7 @@ def json_schema() -> Json:
 
 
 # ---------------------------------------------------------------------------------------------------
-# CSV and YAML
+# CSV
 # ---------------------------------------------------------------------------------------------------
 
 
@@ -162,52 +158,6 @@ def _cell(text: str, row: int) -> float:
         return float(text)
     except ValueError:
         raise ValueError(f"names a column whose row {row}, {shown(text)}, is not a number") from None
-
-
-class _Loader(yaml.CSafeLoader):
-    """YAML with each key once, and with 1e-3 a number, as YAML 1.2 and JSON have it."""
-
-
-def _keys_once(loader: _Loader, node: yaml.MappingNode) -> dict[str, Json]:
-    loader.flatten_mapping(node)
-    value: dict[str, Json] = {}
-    for key_node, value_node in node.value:
-        key = loader.construct_object(key_node, deep=True)
-        if not isinstance(key, str):
-            raise FileError(f"line {key_node.start_mark.line + 1}: the key {shown(key)} is not a text")
-        if key in value:
-            raise FileError(
-                f"line {key_node.start_mark.line + 1}: the key {shown(key)} appears twice in one object"
-            )
-        value[key] = loader.construct_object(value_node, deep=True)
-    return value
-
-
-_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _keys_once)
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
-)
-
-
-def _load_yaml(text: str) -> Json:
-    try:
-        _refuse_depth(text)
-        return yaml.load(text, _Loader)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise FileError(f"it is not YAML: {error.problem}{where}") from None
-    except (yaml.YAMLError, ValueError) as error:
-        raise FileError(f"it is not YAML: {str(error).splitlines()[0]}") from None
-
-
-def _refuse_depth(text: str) -> None:
-    """Before the loader comes to it: libyaml's recursion ends the process rather than in an error."""
-    depth = 0
-    for event in yaml.parse(text, _Loader):
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > MAX_DEPTH:
-            raise FileError("it is nested too deeply")
 
 
 # ---------------------------------------------------------------------------------------------------

@@ -25,6 +25,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.schema import CreateTable
 
 from clearwatt.errors import UserError
+from clearwatt.storage.database import StoreError
 
 BUSY_MILLISECONDS = 10_000
 """How long another process' write is waited for."""
@@ -40,10 +41,6 @@ _statements = Table(
     Column("readings", LargeBinary, nullable=False),
 )
 _INSERTS = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
-
-
-class StoreError(Exception):
-    """The database did not do what was asked; nothing was half-written."""
 
 
 @dataclass(frozen=True)

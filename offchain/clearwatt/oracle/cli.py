@@ -2,7 +2,8 @@
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,23 +14,43 @@ from clearwatt.errors import UserError
 if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount
 
-    from clearwatt.oracle.daemon import Oracle
+    from clearwatt.chain.fees import FeeLimits
+    from clearwatt.oracle.settings import Connections, Settings
 
 KEY_VARIABLE = "CLEARWATT_ORACLE_KEY"
 KEY_FILE_VARIABLE = f"{KEY_VARIABLE}_FILE"
 KEY_DIGITS = 64
-LONGEST_POLL_SECONDS = 3600
 
 
 def _options(command: Callable[..., Any]) -> Callable[..., Any]:
     """What every oracle command needs to know."""
     for option in (
         click.option(
-            "--statements",
-            envvar="CLEARWATT_STATEMENTS",
-            default="sqlite:///statements.db",
+            "--peer",
+            envvar="CLEARWATT_PEER",
+            multiple=True,
+            help="URL of another oracle of the quorum; may be repeated.",
+        ),
+        click.option(
+            "--points",
+            envvar="CLEARWATT_POINTS",
+            default="",
+            help="File of metering points; without, every member has one that is called as its address.",
+        ),
+        click.option(
+            "--depth",
+            envvar="CLEARWATT_DEPTH",
+            default=2,
             show_default=True,
-            help="Database of meter statements, as SQLAlchemy names it.",
+            help="Blocks below the newest that decisions refer to.",
+        ),
+        click.option(
+            "--database",
+            "--statements",
+            envvar=["CLEARWATT_DATABASE", "CLEARWATT_STATEMENTS"],
+            default="sqlite:///clearwatt.db",
+            show_default=True,
+            help="Database of the meters' messages, as SQLAlchemy names it.",
         ),
         click.option(
             "--deployment",
@@ -41,9 +62,10 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--rpc",
             envvar="CLEARWATT_RPC",
-            default="http://127.0.0.1:8545",
+            multiple=True,
+            default=["http://127.0.0.1:8545"],
             show_default=True,
-            help="The node's JSON-RPC address.",
+            help="A node's JSON-RPC address; several, also separated by commas, stand in for each other.",
         ),
     ):
         command = option(command)
@@ -54,47 +76,87 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
 def oracle() -> None:
     """Clear auctions after gate closure, and settle them after delivery.
 
-    Options can come from the environment: CLEARWATT_RPC, CLEARWATT_DEPLOYMENT, CLEARWATT_STATEMENTS. The
-    signing key comes from CLEARWATT_ORACLE_KEY, or from the file that CLEARWATT_ORACLE_KEY_FILE names;
-    without one, the oracle only looks.
+    Every option can come from the environment: --rpc from CLEARWATT_RPC, --max-fee-gwei from CLEARWATT_MAX_FEE_GWEI.
+    The signing key comes from CLEARWATT_ORACLE_KEY, or from the file that CLEARWATT_ORACLE_KEY_FILE names; without
+    one, the oracle only looks.
     """
+
+
+def _running_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """How it runs."""
+    for option in reversed(
+        (
+            _setting("--poll", 12.0, "Seconds between looks at the chain."),
+            _setting("--batch", 25, "Members settled in one transaction."),
+            click.option(
+                "--draw-tokens/--no-draw-tokens",
+                envvar="CLEARWATT_DRAW_TOKENS",
+                default=True,
+                help="Mint members' energy tokens for them.",
+            ),
+            _setting("--cycle-timeout", 300.0, "Seconds after which a cycle is given up."),
+            _setting("--turn", 0.0, "Seconds for which it is one oracle's turn to post; 0 = no turns."),
+            _setting("--max-fee-gwei", None, "Pay no more per gas; wait while it costs more.", float),
+            _setting("--min-priority-fee-gwei", 0.0, "Tip per gas, at least."),
+            _setting("--max-priority-fee-gwei", 100.0, "Tip per gas, at most."),
+            _setting("--listen", "", "HOST:PORT of the HTTP server; without, there is none."),
+            click.option(
+                "--log-format",
+                envvar="CLEARWATT_LOG_FORMAT",
+                type=click.Choice(["text", "json"]),
+                default="text",
+                show_default=True,
+            ),
+            click.option(
+                "--dry-run",
+                envvar="CLEARWATT_DRY_RUN",
+                is_flag=True,
+                help="Say what would be sent; send nothing.",
+            ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def _setting(name: str, default: Any, text: str, kind: Any = None) -> Callable[..., Any]:
+    variable = "CLEARWATT_" + name.removeprefix("--").replace("-", "_").upper()
+    return click.option(
+        name, envvar=variable, default=default, show_default=default not in (None, ""), type=kind, help=text
+    )
 
 
 @oracle.command()
 @_options
-@click.option("--poll", default=12.0, show_default=True, help="Seconds between looks at the chain.")
-@click.option("--batch", default=25, show_default=True, help="Members settled in one transaction.")
-@click.option("--draw-tokens/--no-draw-tokens", default=True, help="Mint members' energy tokens for them.")
-def run(rpc: str, deployment: Path, statements: str, poll: float, batch: int, draw_tokens: bool) -> None:
+@_running_options
+def run(log_format: str, **options: Any) -> None:
     """Do what is to be done, until interrupted.
 
     It can be stopped and started again at any time: what is still to be done it reads from the chain.
     """
-    from clearwatt.oracle.daemon import Settings
+    from clearwatt.oracle.service import OracleService
+    from clearwatt.service.logs import set_up_logging
+    from clearwatt.storage.sealing import Keyring
 
-    if not 0 <= poll <= LONGEST_POLL_SECONDS:
-        raise UserError(f"--poll {poll:g} is not between 0 and {LONGEST_POLL_SECONDS} seconds")
-    if batch < 1:
-        raise UserError(f"--batch {batch}: a transaction settles at least 1 member")
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    key = load_key()
-    if key is None:
-        logging.warning("no key: watching only")
-    else:
-        logging.info("signing as %s", key.address)
-    _oracle(rpc, deployment, statements, key, Settings(poll, batch, draw_tokens)).run()
+    settings = _settings(options)
+    connections = _connections(options)
+    set_up_logging(log_format, logging.INFO)
+    OracleService(connections, settings, load_key(), Keyring.from_environment()).run()
 
 
 @oracle.command()
 @_options
-def status(rpc: str, deployment: Path, statements: str) -> None:
+def status(**options: Any) -> None:
     """Say what there is to do for every unfinished auction, and why. Changes nothing."""
     from clearwatt.chain.node import NodeError, Refused
-    from clearwatt.metering.statements import StoreError
-    from clearwatt.oracle.daemon import Settings
+    from clearwatt.oracle.service import OracleService
+    from clearwatt.oracle.settings import Settings
+    from clearwatt.storage.database import StoreError
+    from clearwatt.storage.sealing import Keyring
 
+    service = OracleService(_connections(options), Settings(), None, Keyring.from_environment())
     try:
-        decisions = _oracle(rpc, deployment, statements, None, Settings()).decisions()
+        decisions = service.decisions()
     except (NodeError, Refused, StoreError) as error:
         raise UserError(str(error)) from None
     unfinished = [decision for decision in decisions if not decision.finished]
@@ -105,22 +167,62 @@ def status(rpc: str, deployment: Path, statements: str) -> None:
     click.echo(f"{len(unfinished)} auctions under way, {finished} finished")
 
 
-def _oracle(
-    rpc: str, deployment: Path, statements: str, key: "LocalAccount | None", settings: Any
-) -> "Oracle":
-    from clearwatt.chain.deployment import read_deployment
-    from clearwatt.chain.market import MarketClient
-    from clearwatt.chain.node import NodeError, Refused, connect
-    from clearwatt.metering.statements import StatementStore
-    from clearwatt.oracle.daemon import Oracle
+@oracle.command()
+@_options
+@click.pass_context
+def check(context: click.Context, **options: Any) -> None:
+    """Try everything that the oracle needs: endpoints, contracts, key, peers, database, encryption, clocks.
 
-    market = read_deployment(deployment)
-    try:
-        client = MarketClient(connect(rpc, market.chain_id), market)
-    except (NodeError, Refused) as error:
-        raise UserError(f"the market of {deployment} cannot be read: {error}") from None
-    store = StatementStore(statements, market["Settlement"].address)
-    return Oracle(client, store, key, settings)
+    Exits with 1 if anything is not as it should be. Sends nothing; an empty database is prepared.
+    """
+    from clearwatt.oracle.preflight import Preflight
+    from clearwatt.storage.sealing import Keyring
+
+    good = True
+    for finding in Preflight(_connections(options), load_key(), Keyring.from_environment()).findings():
+        click.echo(f"{'ok    ' if finding.good else 'FAILED'}  {finding.subject}: {finding.text}")
+        good &= finding.good
+    context.exit(0 if good else 1)
+
+
+def _connections(options: Mapping[str, Any]) -> "Connections":
+    from clearwatt.oracle.settings import Connections
+
+    return Connections(
+        options["rpc"],
+        options["deployment"],
+        options["database"],
+        options["depth"],
+        options.get("listen", ""),
+        options.get("peer", ()),
+        options["points"],
+    )
+
+
+def _settings(options: Mapping[str, Any]) -> "Settings":
+    from clearwatt.oracle.settings import Settings
+
+    return Settings(
+        poll_seconds=options["poll"],
+        batch=options["batch"],
+        draw_tokens=options["draw_tokens"],
+        cycle_seconds=options["cycle_timeout"],
+        turn_seconds=options["turn"],
+        dry_run=options["dry_run"],
+        limits=_limits(options),
+    )
+
+
+def _limits(options: Mapping[str, Any]) -> "FeeLimits":
+    from clearwatt.chain.fees import GWEI, FeeLimits
+
+    def wei(name: str) -> int:
+        if not options[name] >= 0:
+            raise UserError(f"--{name.replace('_', '-')} {options[name]:g} is less than 0")
+        return int(Decimal(str(options[name])) * GWEI)
+
+    most = None if options["max_fee_gwei"] is None else wei("max_fee_gwei")
+    return FeeLimits(most, wei("min_priority_fee_gwei"), wei("max_priority_fee_gwei"))
 
 
 def load_key() -> "LocalAccount | None":

@@ -12,7 +12,14 @@ from clearwatt.chain.typed_data import Evidence
 from clearwatt.metering.statements import Statement
 
 Statements = Mapping[str, Statement]
-"""Of one auction, by member, their signatures checked."""
+"""Of one auction, by member, their signatures checked. Where a meter signed several, the one with the smallest digest:
+whoever has the same statements picks the same, in whatever order they came."""
+
+Substitutes = Mapping[str, bytes]
+"""Packed readings that this oracle would have the quorum report, by member whose meter is silent."""
+
+PATIENCE = 4
+"""Imbalance prices wait for substitute readings to be posted for one part in so many of the time the quorum has."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +34,14 @@ class PostImbalance:
     """Sign and post the imbalance prices."""
 
     auction: int
+
+
+@dataclass(frozen=True)
+class PostSubstitutes:
+    """Sign and post readings in place of these members' silent meters."""
+
+    auction: int
+    members: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -76,17 +91,36 @@ class EnterPositions:
     auction: int
 
 
-Action = Clear | EnterPositions | PostImbalance | PostFallback | Settle | DrawTokens | Release | Forfeit
+Action = (
+    Clear
+    | EnterPositions
+    | PostImbalance
+    | PostSubstitutes
+    | PostFallback
+    | Settle
+    | DrawTokens
+    | Release
+    | Forfeit
+)
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What to do about one auction now, and why; no action where there is nothing to do but wait."""
+    """What to do about one auction now, and why; no action where there is nothing to do but wait.
+
+    also: what may be done besides, whether or not `action` succeeds: it needs other signatures, or other members.
+    """
 
     auction: int
     reason: str
     action: Action | None = None
     finished: bool = False
+    also: tuple[Action, ...] = ()
+
+    @property
+    def actions(self) -> tuple[Action, ...]:
+        """All that may be done now, the most urgent first."""
+        return (self.action, *self.also) if self.action else ()
 
 
 def decide(
@@ -94,10 +128,11 @@ def decide(
     rules: MarketRules,
     now: int,
     statements_of: Callable[[AuctionView], Statements],
+    substitutes_of: Callable[[AuctionView], Substitutes] = lambda view: {},
 ) -> Decision:
     """The next thing to do about one auction.
 
-    now: the chain's time. statements_of: looked up only for an auction that waits for them.
+    now: the chain's time. statements_of, substitutes_of: looked up only for an auction that waits for them.
     """
     schedule, number = rules.schedule, view.number
     if now < schedule.clearing_start(number):
@@ -114,13 +149,47 @@ def decide(
         return Decision(number, reason, EnterPositions(number))
     if now < schedule.delivery_end(number):
         return Decision(number, f"cleared, delivery ends in {schedule.delivery_end(number) - now} s")
+    if view.imbalance_final_from is not None and not view.unsettled:
+        return _settled(view)
+    statements = statements_of(view)
+    due = substitutes_due(view, rules, now, statements, substitutes_of)
     if view.imbalance_final_from is None:
-        return _without_imbalance_prices(view, rules, now, statements_of(view))
+        return _without_imbalance_prices(view, rules, now, statements, due)
     if now < view.imbalance_final_from:
-        return _not_final(view, now)
-    if view.unsettled:
-        return _unsettled(view, rules, now, statements_of(view))
-    return _settled(view)
+        return _not_final(view, now, due)
+    return _unsettled(view, rules, now, statements, due)
+
+
+def substitutes_due(
+    view: AuctionView,
+    rules: MarketRules,
+    now: int,
+    statements: Statements,
+    substitutes_of: Callable[[AuctionView], Substitutes],
+) -> tuple[str, ...]:
+    """Members for whom a reading is to be reported now: their meters are late, and there is something to go by."""
+    schedule, number = rules.schedule, view.number
+    if not schedule.metering_deadline(number) <= now < schedule.substitute_deadline(number):
+        return ()
+    silent = [
+        member for member in view.unsettled if member not in statements and member not in view.substitutes
+    ]
+    found = substitutes_of(view) if silent else {}
+    return tuple(member for member in silent if member in found)
+
+
+def imbalance_is_due(
+    view: AuctionView, rules: MarketRules, now: int, statements: Statements, due: Sequence[str]
+) -> bool:
+    """Whether imbalance prices are to be reported now.
+
+    All meters have spoken; or they had their time, and so had the quorum to post what takes the silent ones' place.
+    """
+    schedule, number = rules.schedule, view.number
+    if all(member in statements for member in view.bids):
+        return True
+    patience = schedule.substitute_window // PATIENCE if due else 0
+    return now >= schedule.metering_deadline(number) + patience
 
 
 def _still_open(view: AuctionView, rules: MarketRules, now: int) -> str:
@@ -150,30 +219,38 @@ def _uncleared(view: AuctionView, rules: MarketRules, now: int) -> Decision:
 
 
 def _without_imbalance_prices(
-    view: AuctionView, rules: MarketRules, now: int, statements: Statements
+    view: AuctionView, rules: MarketRules, now: int, statements: Statements, due: tuple[str, ...]
 ) -> Decision:
     """What imbalance costs is known once the meters have spoken; it is not waited for the silent ones for ever."""
     number = view.number
     if now >= rules.schedule.substitute_deadline(number):
         return Decision(number, "delivered, the quorum's time is over", PostFallback(number))
-    missing = len(view.bids) - len(statements)
-    if not missing:
-        return Decision(number, "delivered, all meters have spoken", PostImbalance(number))
+    missing = len([member for member in view.bids if member not in statements])
+    if imbalance_is_due(view, rules, now, statements, due):
+        also = (PostSubstitutes(number, due),) if due else ()
+        heard = f"{missing} meters are late" if missing else "all meters have spoken"
+        return Decision(number, f"delivered, {heard}", PostImbalance(number), also=also)
+    if due:
+        reason = f"delivered, {missing} meters are late, {len(due)} of them can be substituted"
+        return Decision(number, reason, PostSubstitutes(number, due))
     left = rules.schedule.metering_deadline(number) - now
-    if left > 0:
-        return Decision(number, f"delivered, waiting for {missing} meters, at most {left} s more")
-    return Decision(number, f"delivered, {missing} meters are late", PostImbalance(number))
+    return Decision(number, f"delivered, waiting for {missing} meters, at most {left} s more")
 
 
-def _not_final(view: AuctionView, now: int) -> Decision:
+def _not_final(view: AuctionView, now: int, due: tuple[str, ...]) -> Decision:
     report = view.reports[PRICES]
     left = report.final_from - now
+    if due:
+        reason = f"{len(due)} late meters can be substituted while imbalance prices are not final"
+        return Decision(view.number, reason, PostSubstitutes(view.number, due))
     if report.disputed:
         return Decision(view.number, f"imbalance prices are disputed, the owner has {left} s more to decide")
     return Decision(view.number, f"imbalance prices can be disputed for {left} s more")
 
 
-def _unsettled(view: AuctionView, rules: MarketRules, now: int, statements: Statements) -> Decision:
+def _unsettled(
+    view: AuctionView, rules: MarketRules, now: int, statements: Statements, due: tuple[str, ...]
+) -> Decision:
     """Each member on the best evidence there is: its meter's, the quorum's once it is final, nobody's in the end."""
     number = view.number
     reported = tuple(member for member in view.unsettled if member in statements)
@@ -181,16 +258,20 @@ def _unsettled(view: AuctionView, rules: MarketRules, now: int, statements: Stat
     substituted = tuple(member for member in others if _has_final_substitute(view, member, now))
     silent = tuple(member for member in others if member not in view.substitutes)
     deemed_from = rules.schedule.deemed_from(number)
+    also = (PostSubstitutes(number, due),) if due else ()
     if silent and now >= deemed_from:
         # before those with a statement: should one of these be refused, the silent ones need not wait for it
         reason = f"{len(silent)} meters stayed silent: deemed readings"
         return Decision(number, reason, Settle(number, silent, Evidence.DEEMED))
     if substituted:
         reason = f"{len(substituted)} members have a substitute reading"
-        return Decision(number, reason, Settle(number, substituted, Evidence.SUBSTITUTE))
+        return Decision(number, reason, Settle(number, substituted, Evidence.SUBSTITUTE), also=also)
     if reported:
         reason = f"{len(reported)} of {len(view.unsettled)} unsettled members have a statement"
-        return Decision(number, reason, Settle(number, reported, Evidence.METER))
+        return Decision(number, reason, Settle(number, reported, Evidence.METER), also=also)
+    if due:
+        reason = f"{len(due)} late meters can be substituted"
+        return Decision(number, reason, PostSubstitutes(number, due))
     return Decision(number, f"waiting for {len(others)} statements, at most {deemed_from - now} s more")
 
 

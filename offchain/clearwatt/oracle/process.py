@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -14,6 +15,13 @@ STOP_SECONDS = 20
 TAIL_LINES = 15
 
 
+def free_address() -> str:
+    """HOST:PORT on this machine at which nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return "{}:{}".format(*probe.getsockname())
+
+
 class OracleProcess:
     """`clearwatt oracle run` with its output in a file.
 
@@ -21,10 +29,11 @@ class OracleProcess:
     """
 
     def __init__(
-        self, rpc: str, deployment: Path, statements: str, key: str, log: Path, options: Sequence[str] = ()
+        self, rpc: str, deployment: Path, database: str, key: str, log: Path, options: Sequence[str] = ()
     ) -> None:
         self._command = [sys.executable, "-m", "clearwatt.cli", "oracle", "run", "--rpc", rpc]
-        self._command += ["--deployment", str(deployment), "--statements", statements, *options]
+        # depth 0: chains that mine only what they are sent have no blocks to wait for
+        self._command += ["--deployment", str(deployment), "--database", database, "--depth", "0", *options]
         self._environment = {**os.environ, KEY_VARIABLE: key}
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None

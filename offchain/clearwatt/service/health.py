@@ -133,6 +133,7 @@ def health_router(health: Health) -> APIRouter:
 
     @router.get("/metrics", summary="Metrics for Prometheus", response_class=Response)
     def metrics() -> Response:
+        health.obstacles()  # the checks behind it set metrics of their own, which else are as old as the last /ready
         return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)
 
     return router

@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from http import HTTPStatus
 
 import uvicorn
-from fastapi import APIRouter, FastAPI, HTTPException
+from fastapi import APIRouter, FastAPI, HTTPException, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from clearwatt import __version__
@@ -44,6 +46,7 @@ class Server:
             log_config=None,
             access_log=False,
             lifespan="off",
+            ws="none",
             server_header=False,
             proxy_headers=False,
             limit_concurrency=MAX_CONNECTIONS,
@@ -102,9 +105,17 @@ def make_app(routers: Sequence[APIRouter], max_body_bytes: int = MAX_BODY_BYTES)
     )
     for router in routers:
         app.include_router(router)
+    app.add_exception_handler(RequestValidationError, _refused)
     app.add_middleware(BodyLimit, max_bytes=max_body_bytes)
     app.add_middleware(Measured)
     return app
+
+
+def _refused(_request: Request, error: Exception) -> JSONResponse:
+    """Says what is wrong with a body without repeating it: it may be large, or no text that can be sent back."""
+    problems = error.errors() if isinstance(error, RequestValidationError) else []
+    reason = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in problems)
+    return JSONResponse({"reason": reason.encode(errors="replace").decode()}, HTTPStatus.UNPROCESSABLE_ENTITY)
 
 
 def parse_address(text: str) -> tuple[str, int]:

@@ -20,7 +20,7 @@ from clearwatt.chain.market import (
     apply,
 )
 from clearwatt.chain.node import Reference
-from clearwatt.chain.typed_data import Evidence
+from clearwatt.chain.typed_data import Evidence, Office, configuration_of
 from clearwatt.clearing.auction import Claim, Marginal
 from clearwatt.errors import UserError
 from clearwatt.grid import Grid, Line
@@ -210,6 +210,7 @@ def test_substitute__overturned__gone_and_imbalance_prices_untouched(view):
     enter(view, "ReportDisputed", auction=0, subject=PRODUCER, member=PRODUCER, decideBefore=90)
     enter(view, "DisputeDecided", auction=0, subject=PRODUCER, stands=False)
     assert auction.substitutes == {}
+    assert auction.fallen == {PRODUCER: {b"\1\2\3\4"}}
     assert list(auction.reports) == [PRICES]
     assert auction.imbalance == b"\7"
 
@@ -260,6 +261,37 @@ def test_problem__auction__what_a_solver_takes(view):
 def test_apply__unknown_event__refused_rather_than_overlooked(view, arguments):
     with pytest.raises(UserError, match="speaks of AuctionHalted, which this version"):
         enter(view, "AuctionHalted", **arguments)
+
+
+def test_substitute__overturned_twice__both_are_remembered(view):
+    for readings in (b"\1\2\3\4", b"\5\6\7\0"):
+        enter(view, "ReportPosted", auction=0, subject=PRODUCER, content=b"\0" * 32, finalFrom=60)
+        enter(view, "SubstitutePosted", auction=0, member=PRODUCER, readings=readings)
+        enter(view, "DisputeDecided", auction=0, subject=PRODUCER, stands=False)
+    assert view.auctions[0].fallen == {PRODUCER: {b"\1\2\3\4", b"\5\6\7\0"}}
+
+
+def test_quorum_changed__last_one__in_office_and_named_as_its_signatures_do(view):
+    assert view.office is None
+    enter(view, "QuorumChanged", epoch=0, signers=[PRODUCER], threshold=1)
+    before = view.copy(view.reference)
+    enter(view, "QuorumChanged", epoch=1, signers=[PRODUCER, CONSUMER], threshold=2)
+    assert before.office == Office(0, (PRODUCER,), 1)
+    assert view.office == Office(1, (PRODUCER, CONSUMER), 2)
+    assert view.office.term == (1, configuration_of([PRODUCER, CONSUMER], 2))
+
+
+def test_copy__of_a_view__later_events_change_the_copy_alone(view):
+    bid(view, PRODUCER, SELL)
+    later = view.copy(Reference(2, "0x02", 2))
+    bid(later, CONSUMER, BUY)
+    bid(later, CONSUMER, BUY, auction=1)
+    enter(later, "MemberAdmitted", member=PRODUCER, zone=3, source=1, meter=METER)
+    assert list(later.auctions[0].bids) == [PRODUCER, CONSUMER]
+    assert list(view.auctions[0].bids) == [PRODUCER]
+    assert (list(view.auctions), view.meters, view.reference.number) == ([0], {}, 1)
+    enter(view, "BidCancelled", auction=0, member=PRODUCER)
+    assert list(later.auctions[0].bids) == [PRODUCER, CONSUMER]
 
 
 def test_auction_view__two__share_nothing():

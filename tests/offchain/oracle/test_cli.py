@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 
 from clearwatt.chain.deployment import CONTRACTS, Deployed, Deployment, write_deployment
 from clearwatt.cli import main
+from clearwatt.oracle.cli import load_key
 
 KEY = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80"
 NOBODY = "http://127.0.0.1:9"
@@ -30,7 +31,7 @@ def deployment(tmp_path: Path) -> Path:
 
 def oracle(command: str, deployment: Path, *options: str, rpc: str = NOBODY, **environment: Any) -> Result:
     statements = f"sqlite:///{deployment.parent / 'statements.db'}"
-    arguments = ["oracle", command, "--rpc", rpc, "--deployment", str(deployment), "--statements", statements]
+    arguments = ["oracle", command, "--rpc", rpc, "--deployment", str(deployment), "--database", statements]
     unset = {"CLEARWATT_ORACLE_KEY": None, "CLEARWATT_ORACLE_KEY_FILE": None}
     return CliRunner().invoke(main, [*arguments, *options], env=unset | environment)
 
@@ -178,12 +179,14 @@ def test_run__both_key_variables__refused(deployment):
 
 
 @pytest.mark.parametrize("ending", ["", "\n", "\r\n"])
-def test_run__good_key_in_a_file__signs_with_it(deployment, tmp_path, caplog, ending):
+def test_load_key__good_key_in_a_file__it(tmp_path, monkeypatch, ending):
     path = tmp_path / "oracle.key"
     path.write_bytes((KEY + ending).encode())
-    caplog.set_level("INFO")
-    oracle("run", deployment, CLEARWATT_ORACLE_KEY_FILE=str(path))
-    assert "signing as 0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266" in caplog.text
+    monkeypatch.delenv("CLEARWATT_ORACLE_KEY", raising=False)
+    monkeypatch.setenv("CLEARWATT_ORACLE_KEY_FILE", str(path))
+    key = load_key()
+    assert key is not None
+    assert key.address == "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"
 
 
 # ------------------------------------------------------------ other options
@@ -196,6 +199,10 @@ def test_run__good_key_in_a_file__signs_with_it(deployment, tmp_path, caplog, en
         ("--poll", "nan", "--poll nan is not between"),
         ("--poll", "inf", "--poll inf is not between"),
         ("--batch", "0", "--batch 0: a transaction settles at least 1 member"),
+        ("--depth", "-1", "--depth -1 is not between 0 and 1000 blocks"),
+        ("--cycle-timeout", "0", "--cycle-timeout 0: a cycle takes more than 0 seconds"),
+        ("--turn", "-1", "--turn -1 is less than 0 seconds"),
+        ("--max-fee-gwei", "-2", "--max-fee-gwei -2 is less than 0"),
     ],
 )
 def test_run__impossible_number__says_which(deployment, option, value, sentence):

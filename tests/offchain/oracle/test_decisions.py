@@ -23,10 +23,12 @@ from clearwatt.oracle.decisions import (
     Forfeit,
     PostFallback,
     PostImbalance,
+    PostSubstitutes,
     Release,
     Settle,
     decide,
     entitled_members,
+    imbalance_is_due,
     matched_by_source,
 )
 
@@ -70,8 +72,11 @@ def statements(members: Iterable[str]) -> dict[str, Statement]:
     return {member: Statement(AUCTION, member, b"", b"") for member in members}
 
 
-def decided(view: AuctionView, now: int, reported: Iterable[str] = ()) -> Decision:
-    return decide(view, RULES, now, lambda waiting: statements(reported))
+def decided(
+    view: AuctionView, now: int, reported: Iterable[str] = (), substitutable: Iterable[str] = ()
+) -> Decision:
+    readings = dict.fromkeys(substitutable, b"")
+    return decide(view, RULES, now, lambda waiting: statements(reported), lambda waiting: readings)
 
 
 # ------------------------------------------------------------ before clearing
@@ -269,6 +274,83 @@ def test_decide__meter_speaks_after_all__its_word_before_the_substitute():
     assert decision.action == Settle(AUCTION, (PRODUCER,), Evidence.METER)
 
 
+# ------------------------------------------------------------ substitutes
+
+PATIENT_UNTIL = METERING_DEADLINE + SCHEDULE.substitute_window // 4
+
+
+@pytest.mark.parametrize("now", [METERING_DEADLINE, PATIENT_UNTIL - 1])
+def test_decide__meters_late_and_substitutable__reports_these_before_imbalance_prices(now):
+    decision = decided(auction(cleared=True), now, (RETAILER,), (PRODUCER,))
+    assert decision.actions == (PostSubstitutes(AUCTION, (PRODUCER,)),)
+    assert decision.reason == "delivered, 2 meters are late, 1 of them can be substituted"
+
+
+@pytest.mark.parametrize("now", [PATIENT_UNTIL, SUBSTITUTE_DEADLINE - 1])
+def test_decide__substitutes_still_wanting_signatures__imbalance_prices_go_first_at_last(now):
+    decision = decided(auction(cleared=True), now, (RETAILER,), (PRODUCER,))
+    assert decision.actions == (PostImbalance(AUCTION), PostSubstitutes(AUCTION, (PRODUCER,)))
+
+
+def test_decide__all_substitutes_posted__imbalance_prices_at_once():
+    view = auction(cleared=True, substitutes={PRODUCER: b"", CONSUMER: b""})
+    decision = decided(view, METERING_DEADLINE, (RETAILER,), (PRODUCER, CONSUMER))
+    assert decision.actions == (PostImbalance(AUCTION),)
+
+
+@pytest.mark.parametrize("now", [METERING_DEADLINE - 1, SUBSTITUTE_DEADLINE])
+def test_decide__outside_the_quorums_time__does_not_look_substitutes_up(now):
+    def no_lookup(waiting: AuctionView) -> dict[str, bytes]:
+        raise AssertionError("looked up")
+
+    decide(auction(priced=True), RULES, now, lambda waiting: {}, no_lookup)
+    decide(auction(cleared=True), RULES, now, lambda waiting: {}, no_lookup)
+
+
+def test_decide__nobody_silent__does_not_look_substitutes_up():
+    def no_lookup(waiting: AuctionView) -> dict[str, bytes]:
+        raise AssertionError("looked up")
+
+    view = auction(settled=(RETAILER,), substitutes={PRODUCER: b""})
+    view.reports[PRODUCER] = Report(METERING_DEADLINE)
+    decide(view, RULES, METERING_DEADLINE, lambda waiting: statements((CONSUMER,)), no_lookup)
+
+
+def test_decide__imbalance_prices_not_final__late_meters_are_substituted_meanwhile():
+    view = auction(priced=True)
+    view.reports[PRICES] = Report(METERING_DEADLINE + 10)
+    decision = decided(view, METERING_DEADLINE, (RETAILER,), (CONSUMER, PRODUCER))
+    assert decision.actions == (PostSubstitutes(AUCTION, (PRODUCER, CONSUMER)),)
+
+
+def test_decide__some_can_be_settled_and_some_substituted__both_and_settlement_first():
+    view = auction(priced=True)
+    decision = decided(view, METERING_DEADLINE, (RETAILER,), (PRODUCER,))
+    settle = Settle(AUCTION, (RETAILER,), Evidence.METER)
+    assert decision.actions == (settle, PostSubstitutes(AUCTION, (PRODUCER,)))
+
+
+def test_decide__final_substitute_and_another_due__settles_the_one_and_reports_the_other():
+    view = auction(settled=(RETAILER,), substitutes={PRODUCER: b""})
+    view.reports[PRODUCER] = Report(METERING_DEADLINE)
+    decision = decided(view, METERING_DEADLINE, (), (PRODUCER, CONSUMER))
+    settle = Settle(AUCTION, (PRODUCER,), Evidence.SUBSTITUTE)
+    assert decision.actions == (settle, PostSubstitutes(AUCTION, (CONSUMER,)))
+
+
+def test_decide__nothing_to_go_by__waits_for_the_meter():
+    decision = decided(auction(settled=(RETAILER, PRODUCER)), METERING_DEADLINE)
+    left = DEEMED_FROM - METERING_DEADLINE
+    assert decision == Decision(AUCTION, f"waiting for 1 statements, at most {left} s more")
+    assert decision.actions == ()
+
+
+def test_imbalance_is_due__all_have_spoken__does_not_wait_for_the_deadline():
+    view, spoken = auction(cleared=True), statements(MEMBERS)
+    assert imbalance_is_due(view, RULES, DELIVERED, spoken, ())
+    assert not imbalance_is_due(view, RULES, METERING_DEADLINE - 1, statements((PRODUCER,)), ())
+
+
 # ------------------------------------------------------------ tokens
 
 
@@ -331,17 +413,19 @@ def test_entitled_members__deemed_reading__injected_nothing():
     stage=st.sampled_from(["uncleared", "cleared", "priced", "settled"]),
     reported=st.sets(st.sampled_from(MEMBERS)),
     settled=st.sets(st.sampled_from(MEMBERS)),
+    substitutable=st.sets(st.sampled_from(MEMBERS)),
     moment=st.sampled_from(
         [CLOSURE, CLEARING_DEADLINE, DELIVERED, METERING_DEADLINE, SUBSTITUTE_DEADLINE, DEEMED_FROM]
     ),
     offset=st.integers(-1, 1),
 )
 def test_decide__any_state__finished_has_no_action_and_an_action_is_of_this_auction(
-    bidders, stage, reported, settled, moment, offset
+    bidders, stage, reported, settled, substitutable, moment, offset
 ):
     done = settled & bidders if stage == "settled" else ()
     view = auction(bidders, cleared=stage != "uncleared", priced=stage == "priced", settled=done)
-    decision = decided(view, moment + offset, (reported & bidders) - view.settled.keys())
+    spoken, now = (reported & bidders) - view.settled.keys(), moment + offset
+    decision = decided(view, now, spoken, substitutable)
     assert decision.auction == AUCTION
     assert decision.reason
     assert not (decision.finished and decision.action)
@@ -350,3 +434,7 @@ def test_decide__any_state__finished_has_no_action_and_an_action_is_of_this_auct
     if isinstance(decision.action, Settle):
         assert decision.action.members
         assert set(decision.action.members) <= set(view.unsettled)
+    for action in decision.actions:
+        if isinstance(action, PostSubstitutes):
+            assert METERING_DEADLINE <= now < SUBSTITUTE_DEADLINE
+            assert set(action.members) == (set(view.unsettled) & substitutable) - spoken

@@ -1,12 +1,14 @@
 """Alive and ready: when, and what is said when not."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
+import httpx
 import pytest
-from fastapi.testclient import TestClient
 
+from clearwatt.service import metrics
 from clearwatt.service.health import CHECKED_FOR_SECONDS, Health, health_router
-from clearwatt.service.server import make_app
+from clearwatt.service.server import Server, make_app
 
 SILENCE, VIEW_AGE = 60.0, 30.0
 
@@ -116,17 +118,27 @@ def test_ready__asked_often__the_check_is_done_once_in_a_while(time: Time) -> No
 
 
 @pytest.fixture
-def client(health: Health) -> TestClient:
-    return TestClient(make_app([health_router(health)]))
+def client(health: Health) -> Iterator[httpx.Client]:
+    with serving(health) as client:
+        yield client
 
 
-def test_http__all_is_well__200(client: TestClient) -> None:
+@contextmanager
+def serving(health: Health) -> Iterator[httpx.Client]:
+    with (
+        Server(make_app([health_router(health)]), "127.0.0.1", 0) as server,
+        httpx.Client(base_url=server.url, timeout=5) as client,
+    ):
+        yield client
+
+
+def test_http__all_is_well__200(client: httpx.Client) -> None:
     for path in ("/health", "/ready"):
         answer = client.get(path)
         assert (answer.status_code, answer.json()) == (200, {"ok": True, "obstacles": {}})
 
 
-def test_http__view_too_old__alive_but_not_ready(client: TestClient, time: Time) -> None:
+def test_http__view_too_old__alive_but_not_ready(client: httpx.Client, time: Time) -> None:
     time.now += VIEW_AGE + 1
     assert client.get("/health").status_code == 200
     answer = client.get("/ready")
@@ -134,13 +146,23 @@ def test_http__view_too_old__alive_but_not_ready(client: TestClient, time: Time)
     assert answer.json() == {"ok": False, "obstacles": {"view": "the view of the chain is 31 s old"}}
 
 
-def test_http__hanging__neither(client: TestClient, time: Time) -> None:
+def test_http__hanging__neither(client: httpx.Client, time: Time) -> None:
     time.now += SILENCE + 1
     assert client.get("/health").status_code == 503
     assert set(client.get("/ready").json()["obstacles"]) == {"cycle", "view"}
 
 
-def test_http__metrics__in_prometheus_text(client: TestClient) -> None:
+def test_http__metrics__in_prometheus_text(client: httpx.Client) -> None:
     answer = client.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain")
     assert "# TYPE clearwatt_cycle_duration_seconds histogram" in answer.text
+
+
+def test_http__metrics_of_a_check__are_as_new_as_the_scrape(time: Time) -> None:
+    def asked() -> str:
+        metrics.DATABASE_UP.set(1)
+        return ""
+
+    metrics.DATABASE_UP.set(0)
+    with serving(checked(time, asked)) as client:
+        assert "clearwatt_database_up 1.0" in client.get("/metrics").text
