@@ -156,7 +156,7 @@ def test_clean__sent_two_days_late__used_and_recorded():
 
 
 def test_clean__yesterdays_readings_came_late__not_todays_business():
-    yesterday = quarters([5] * 96, MONDAY - DAY, sent=FOUR + 2 * DAY)
+    yesterday = quarters(range(96), MONDAY - DAY, sent=FOUR + 2 * DAY)
     assert cleaned([yesterday, quarters([5] * 4)]).decisions == ()
 
 
