@@ -24,7 +24,7 @@ contract Vault is IVault, ReentrancyGuard {
     /// @notice Money units in one unit of currency.
     uint256 public constant MONEY_PER_CURRENCY = 1e8;
 
-    uint256 private constant PAYMENT_BYTES = 52;
+    uint256 private constant PAYMENT_BYTES = 36;
 
     /// @notice The most the vault takes in, so that no booking can ever overflow: 6e15 of currency.
     uint256 public constant MAX_HELD = 1 << 79;
@@ -243,7 +243,7 @@ contract Vault is IVault, ReentrancyGuard {
             for (uint256 i; i < locks.length; ++i) {
                 uint256 lock = locks[i];
                 address account = address(bytes20(Packed.word(at)));
-                (int256 cash, int256 imbalance) = Packed.int128sAt(at + 20);
+                (int256 cash, int256 imbalance) = Packed.int64sAt(at + 20);
                 at += PAYMENT_BYTES;
                 clearing_ -= cash;
                 if (account == balancingParty) _take(party, lock, cash);

@@ -18,9 +18,9 @@ from clearwatt.clearing.auction import Marginal
 from clearwatt.clearing.positions import Position
 
 MARGINAL_BYTES = 16
-POSITION_HEAD_BYTES = 18
+POSITION_HEAD_BYTES = 10
 HEAD_BYTES = 24
-SETTLED_BYTES = 70
+SETTLED_BYTES = 48
 READING_BYTES = 4
 
 
@@ -168,8 +168,8 @@ def seal_commitment(
 
 
 def pack_position(position: Position) -> bytes:
-    """`zone uint16 | cash int128 | fills int32[T]`, what a record holds the hash of after clearing."""
-    head = position.zone.to_bytes(2, "big") + position.cash.to_bytes(16, "big", signed=True)
+    """`zone uint16 | cash int64 | fills int32[T]`, what a record holds the hash of after clearing."""
+    head = position.zone.to_bytes(2, "big") + position.cash.to_bytes(8, "big", signed=True)
     return head + pack_readings(position.fills)
 
 
@@ -251,9 +251,9 @@ def _unpack_settled(entry: bytes, evidence: Evidence) -> Settled:
         member=to_checksum_address(entry[:20]),
         evidence=evidence,
         source=entry[21],
-        cash=int.from_bytes(entry[22:38], "big", signed=True),
-        imbalance=int.from_bytes(entry[38:54], "big", signed=True),
-        unmatched=int.from_bytes(entry[54:62], "big"),
-        bought=int.from_bytes(entry[62:SETTLED_BYTES], "big"),
+        cash=int.from_bytes(entry[22:30], "big", signed=True),
+        imbalance=int.from_bytes(entry[30:38], "big", signed=True),
+        unmatched=int.from_bytes(entry[38:43], "big"),
+        bought=int.from_bytes(entry[43:SETTLED_BYTES], "big"),
         readings=unpack_readings(entry[SETTLED_BYTES:]),
     )
