@@ -2,6 +2,7 @@
 pragma solidity 0.8.30;
 
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
+import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {Calendar} from "./Calendar.sol";
 import {IEnergyToken} from "./interfaces/IEnergyToken.sol";
@@ -209,7 +210,7 @@ contract Settlement is ISettlement, Calendar, EIP712 {
         _requireInForce(auction, imbalancePrices);
         (uint256 members, uint256 membersEnd) = _list(deliveries);
         uint256 terms = Messages.ask(address(registry), IRegistry.termsOf.selector, members, membersEnd);
-        Ledger memory ledger = _open(auction, imbalancePrices.start(), deliveries.length);
+        Ledger memory ledger = _open(auction, imbalancePrices.start(), (membersEnd - members) / MEMBER_BYTES);
         Deliverer memory who;
         uint256 cursor = deliveries.start();
         uint256 end = cursor + deliveries.length;
@@ -234,14 +235,18 @@ contract Settlement is ISettlement, Calendar, EIP712 {
         _requireInForce(auction, imbalancePrices);
         if (!registry.isCurrent(roster)) revert RosterOutdated(roster);
         (uint256 first, uint256 count) = Rosters.load(roster);
-        Ledger memory ledger = _open(auction, imbalancePrices.start(), deliveries.length);
+        Ledger memory ledger =
+            _open(auction, imbalancePrices.start(), Math.min(count, _most(deliveries.length)));
         Deliverer memory who;
         uint256 cursor = deliveries.start();
         uint256 end = cursor + deliveries.length;
+        uint256 next;
         unchecked {
             while (cursor < end) {
                 uint256 place = uint256(Packed.word(cursor)) >> 240;
-                if (place >= count) revert NotListed(roster, place);
+                // ascending, so that there are no more of them than there is room for
+                if (place < next || place >= count) revert NotListed(roster, place);
+                next = place + 1;
                 (who.member, who.source, who.meter) = Rosters.get(first + place * Rosters.ENTRY_BYTES);
                 cursor = _weigh(ledger, who, cursor + PLACE_BYTES);
             }
@@ -278,7 +283,7 @@ contract Settlement is ISettlement, Calendar, EIP712 {
         if (cursor != last) revert MalformedDeliveries(deliveries.length);
     }
 
-    /// @dev Deliveries there can be in so many bytes, the last one cut short.
+    /// @dev Most deliveries there can be in so many bytes, the last one cut short.
     function _most(uint256 size) private view returns (uint256) {
         return size / (PLACE_BYTES + FILLS_AT + ENERGY_BYTES * _slots) + 1;
     }
@@ -294,19 +299,18 @@ contract Settlement is ISettlement, Calendar, EIP712 {
         revert UnknownEvidence(address(uint160(member)), evidence);
     }
 
-    /// @dev Room for what deliveries of so many bytes come to.
-    function _open(uint256 auction, uint256 prices, uint256 size) private view returns (Ledger memory ledger) {
-        uint256 most = _most(size);
+    /// @dev Room for what at most so many deliveries come to.
+    function _open(uint256 auction, uint256 prices, uint256 most) private view returns (Ledger memory ledger) {
         ledger.auction = auction;
         ledger.prices = prices;
         ledger.buffer = Packed.allocate(_slots);
         ledger.statement = Statements.open(_domainSeparatorV4(), auction);
+        ledger.journal = Journals.open(most * (SETTLED_BYTES + ENERGY_BYTES * _slots));
+        ledger.end = ledger.journal;
         ledger.spendings = Messages.open(most * SPENDING_BYTES);
         ledger.payments = Messages.open(most * (PAYMENT_BYTES + 32) + 64);
         ledger.spending = ledger.spendings;
         ledger.payment = ledger.payments;
-        ledger.journal = Journals.open(most * (SETTLED_BYTES + ENERGY_BYTES * _slots));
-        ledger.end = ledger.journal;
         ledger.totals = _totals[auction];
     }
 

@@ -65,6 +65,7 @@ interface ISettlement {
     error UnknownEvidence(address member, uint256 evidence);
     /// @notice Since the roster was written, some member's terms have changed; or the registry never wrote it.
     error RosterOutdated(address roster);
+    /// @notice Places must ascend, and be in the roster.
     error NotListed(address roster, uint256 place);
     /// @notice The readings are not signed by the member's meter.
     error WrongMeter(address member, address signer);
@@ -105,7 +106,8 @@ interface ISettlement {
 
     /// @notice The same, for less gas, where members' terms are read from a roster of the registry (`writeRoster`).
     /// @param roster Current
-    /// @param deliveries As above, each with its member's place in the roster, `uint16`, instead of the address
+    /// @param deliveries As above, each with its member's place in the roster, `uint16`, instead of the address; places
+    /// ascending
     function settleListed(
         uint256 auction,
         bytes calldata imbalancePrices,
