@@ -112,9 +112,9 @@ contract Market is Bidding {
     }
 
     /// @inheritdoc IMarket
-    function draw(uint256 auction, address member, bytes32 claimHash) external only(settlement) {
+    function draw(uint256 auction, address member, bytes32 claim) external only(settlement) {
         Record record = _records[_place(auction)][member].record;
-        if (!record.matches(Stage.Spent, _round(auction), claimHash)) revert RecordMismatch(auction, member);
+        if (!record.matches(Stage.Spent, _round(auction), claim)) revert RecordMismatch(auction, member);
         _records[_place(auction)][member].record = record.advance(Stage.Spent, 0);
     }
 }
