@@ -2,9 +2,13 @@
 
 from typing import Any
 
+import ape
 import pytest
 
 from clearwatt.chain import codec
+from clearwatt.chain import market as client_module
+from clearwatt.chain.market import MarketClient
+from clearwatt.chain.node import connect
 from clearwatt.chain.typed_data import Evidence
 from tests.contracts.community import ZERO_ADDRESS, Community, Participant, Roster
 from tests.contracts.day import Day
@@ -280,3 +284,28 @@ def test_settle_listed__before_prices_are_final__refused(
     other = delivered_day.market.imbalance(delivered_day.claim, spread=0)
     packed = delivered_day.market.listed(roster, [delivered_day.delivery(producer)])
     assert answer(delivered_day, other, roster.address, packed) == ("ImbalanceNotFinal", 0)
+
+
+# ------------------------------------------------------------------------------------------ the client
+
+
+def test_client_settles__roster_current_or_not__by_it_or_by_address(
+    delivered_day: Day, imbalance: bytes, producer: Participant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_module, "LEAST_LISTED", 5)
+    market = delivered_day.market
+    client = MarketClient(connect(ape.chain.provider.http_uri), market.deployment)
+    deliveries = [delivered_day.delivery(participant) for participant in market.participants]
+    packed = b"".join(deliveries)
+    sender = {"from": str(market.owner)}
+
+    def name_of(data: bytes) -> str:
+        client.view()
+        return str(client.settle(0, imbalance, data).fn_name)
+
+    assert name_of(packed) == "settle"
+    client.write_roster([p.address for p in reversed(market.participants)]).transact(sender)
+    assert name_of(packed) == "settleListed"
+    assert name_of(b"".join(deliveries[1:])) == "settle"
+    client.settle(0, imbalance, packed).transact(sender)
+    assert market.settlement.totalsOf(0).settled == len(market.participants)
