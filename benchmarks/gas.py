@@ -78,11 +78,14 @@ def figures(entry: GasProfile) -> dict[str, str]:
         "per step: signed bids, posted in one transaction": shown(entry.signed, steps),
         "per step: bids in a transaction each": shown(entry.own, steps),
         "per step: verified clearing (E1-E7)": shown(entry.clear, steps),
-        "per step: settlement": shown(entry.settle, steps),
+        "per step: settlement by a roster of the members' terms": shown(entry.settle, steps),
+        "per step: settlement without one": shown(entry.unlisted, steps),
         "per member and slot: settlement": shown(entry.settle, entry.shape.slots * members),
         "per step: all-in, signed bids to money and token claims": shown(entry.all_in, steps),
         "per member: minting its energy tokens, if it wants them": shown(entry.draw, members),
         "the clearing transaction": shown(entry.clear),
+        "writing the roster, once until some member's terms change": shown(entry.roster),
+        "auctions after which it has paid": str(entry.auctions_to_pay_back),
     }
 
 

@@ -22,8 +22,13 @@ abstract contract AuctionBook is IMarket, Calendar {
     address public clearing;
     bool public paused;
 
+    /// @dev Where a record is kept, so that it need not be worked out twice.
+    struct Slot {
+        Record record;
+    }
+
     mapping(uint256 auction => AuctionState) internal _auctions;
-    mapping(uint256 place => mapping(address member => Record)) internal _records;
+    mapping(uint256 place => mapping(address member => Slot)) internal _records;
 
     constructor(IRegistry registry_, IVault vault_) Calendar(registry_.parameters().schedule) {
         registry = registry_;
@@ -91,9 +96,9 @@ abstract contract AuctionBook is IMarket, Calendar {
         uint256 released;
         for (uint256 i; i < members.length; ++i) {
             address member = members[i];
-            Record record = _records[place][member];
+            Record record = _records[place][member].record;
             if (!record.at(Stage.Bid, round)) continue;
-            _records[place][member] = record.advance(Stage.Spent, 0);
+            _records[place][member].record = record.advance(Stage.Spent, 0);
             emit BidReleased(auction, member);
             // slither-disable-next-line calls-loop
             vault.unlock(member, record.lock());
@@ -143,6 +148,6 @@ abstract contract AuctionBook is IMarket, Calendar {
 
     /// @inheritdoc IMarket
     function recordOf(uint256 auction, address member) external view returns (Record) {
-        return _records[_place(auction)][member];
+        return _records[_place(auction)][member].record;
     }
 }

@@ -153,13 +153,13 @@ abstract contract Bidding is AuctionBook, EIP712 {
         }
     }
 
-    function _slotOf(mapping(address => Record) storage records) private pure returns (bytes32 slot) {
+    function _slotOf(mapping(address => Slot) storage records) private pure returns (bytes32 slot) {
         assembly ("memory-safe") {
             slot := records.slot
         }
     }
 
-    function _ring(bytes32 slot) private pure returns (mapping(address => Record) storage records) {
+    function _ring(bytes32 slot) private pure returns (mapping(address => Slot) storage records) {
         assembly ("memory-safe") {
             records.slot := slot
         }
@@ -183,8 +183,9 @@ abstract contract Bidding is AuctionBook, EIP712 {
         uint256 lock;
         (lock, refusal) = _lockFor(placing.terms, steps, count, inPerson);
         if (refusal != 0) return refusal;
-        mapping(address => Record) storage records = _ring(placing.records);
-        Record record = records[member];
+        mapping(address => Slot) storage records = _ring(placing.records);
+        Slot storage slot = records[member];
+        Record record = slot.record;
         bool replaces = record.at(Stage.Bid, placing.round);
         if (placing.liveBids >= _maxMembers && !replaces) {
             if (inPerson) revert AuctionFull(placing.auction);
@@ -203,7 +204,7 @@ abstract contract Bidding is AuctionBook, EIP712 {
         if (refusal != 0) return refusal;
         if (previous != 0 && !replaces) _noteReleased(record, placing.auction, member);
         bytes32 digest = _enter(placing, member, zone, steps, count);
-        records[member] = RecordsLib.pack(Stage.Bid, placing.round, lock, nonce, digest);
+        slot.record = RecordsLib.pack(Stage.Bid, placing.round, lock, nonce, digest);
         unchecked {
             if (!replaces) ++placing.liveBids; // at most `maxMembers`, see above
         }
@@ -310,12 +311,12 @@ abstract contract Bidding is AuctionBook, EIP712 {
 
     function _cancel(uint256 auction, address member, uint256 nonce) private {
         _requireGateOpen(auction);
-        Record record = _records[_place(auction)][member];
+        Record record = _records[_place(auction)][member].record;
         (bool free, uint256 lock) = _vacate(record, auction, _round(auction));
         if (!free) revert RecordInUse(_earlier(record, auction), member);
         uint256 round = _round(auction);
         if (record.at(Stage.Bid, round)) _auctions[auction].liveBids -= 1;
-        _records[_place(auction)][member] = RecordsLib.pack(Stage.Spent, round, 0, nonce, 0);
+        _records[_place(auction)][member].record = RecordsLib.pack(Stage.Spent, round, 0, nonce, 0);
         _noteReleased(record, auction, member);
         emit BidCancelled(auction, member);
         vault.unlock(member, lock);
@@ -345,10 +346,10 @@ abstract contract Bidding is AuctionBook, EIP712 {
 
     function _seal(uint256 auction, address member, uint256 nonce, bytes32 commitment) private {
         _requireBidding(auction, true);
-        Record record = _records[_place(auction)][member];
+        Record record = _records[_place(auction)][member].record;
         (bool free, uint256 previous) = _vacate(record, auction, _round(auction));
         if (!free) revert RecordInUse(_earlier(record, auction), member);
-        _records[_place(auction)][member] =
+        _records[_place(auction)][member].record =
             RecordsLib.pack(Stage.Sealed, _round(auction), _sealDeposit, nonce, commitment);
         _noteReleased(record, auction, member);
         emit BidSealed(auction, member, commitment);
@@ -366,7 +367,7 @@ abstract contract Bidding is AuctionBook, EIP712 {
         }
         Placing memory placing = _begin(auction, steps.length);
         if (placing.liveBids == type(uint16).max) revert AuctionFull(auction);
-        Record record = _records[_place(auction)][member];
+        Record record = _records[_place(auction)][member].record;
         bytes32 commitment =
             keccak256(abi.encode(block.chainid, address(this), auction, member, salt, keccak256(steps)));
         if (!record.matches(Stage.Sealed, placing.round, commitment)) revert WrongOpening(auction, member);
@@ -374,7 +375,7 @@ abstract contract Bidding is AuctionBook, EIP712 {
         (uint256 lock,) = _lockFor(placing.terms, start, count, true);
         uint256 zone = vault.adjust(member, record.lock(), lock);
         bytes32 digest = _enter(placing, member, zone, start, count);
-        _records[_place(auction)][member] =
+        _records[_place(auction)][member].record =
             RecordsLib.pack(Stage.Bid, placing.round, lock, record.nonce(), digest);
         ++placing.liveBids;
         _finish(placing);
@@ -385,9 +386,9 @@ abstract contract Bidding is AuctionBook, EIP712 {
         if (block.timestamp < clearingStart(auction)) {
             revert NotClearingTime(auction, clearingStart(auction), clearingDeadline(auction));
         }
-        Record record = _records[_place(auction)][member];
+        Record record = _records[_place(auction)][member].record;
         if (!record.at(Stage.Sealed, _round(auction))) revert NoBid(auction, member);
-        _records[_place(auction)][member] = record.advance(Stage.Spent, 0);
+        _records[_place(auction)][member].record = record.advance(Stage.Spent, 0);
         emit SealForfeited(auction, member);
         vault.forfeit(member, record.lock());
     }
@@ -412,7 +413,7 @@ abstract contract Bidding is AuctionBook, EIP712 {
         bytes calldata signature
     ) private view {
         if (block.timestamp > deadline) revert SignatureExpired(deadline);
-        uint256 last = _lastNonce(_records[_place(auction)][member], _round(auction));
+        uint256 last = _lastNonce(_records[_place(auction)][member].record, _round(auction));
         if (nonce <= last || nonce >= RecordsLib.LAST_NONCE) revert NonceUsed(member, last, RecordsLib.LAST_NONCE);
         uint256 start = StepsLib.start(signature);
         if (!Signatures.isValid(member, _hashTypedDataV4(structHash), start, start + signature.length)) {

@@ -96,7 +96,7 @@ contract Clearing is IClearing {
         }
     }
 
-    /// @dev Fills one bundle and hashes the position that comes of it: `zone uint16 | cash int128 | fills int32[T]`.
+    /// @dev Fills one bundle and hashes the position that comes of it: `zone uint16 | cash int64 | fills int32[T]`.
     /// @param fills Where the packed fills lie in memory, 32 bytes before them being free for the rest
     function _position(Book memory book, uint256 fills, address trader, uint256 zone, uint256 cursor, uint256 size)
         internal
@@ -112,8 +112,8 @@ contract Clearing is IClearing {
             cash = Equilibrium.fill(book, trader, zone, cursor + TRADER_BYTES + HEAD_BYTES, cursor + size, fills);
         }
         assembly ("memory-safe") {
-            mstore(sub(fills, 32), or(shl(128, zone), and(cash, sub(shl(128, 1), 1))))
-            hash := keccak256(sub(fills, 18), add(fillBytes, 18))
+            mstore(sub(fills, 32), or(shl(64, zone), and(cash, 0xffffffffffffffff)))
+            hash := keccak256(sub(fills, 10), add(fillBytes, 10))
         }
     }
 

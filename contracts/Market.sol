@@ -29,7 +29,7 @@ contract Market is Bidding {
     /// @inheritdoc IMarket
     function accept(uint256 auction, bytes32 prices, bytes calldata entries) external only(clearing) {
         uint256 liveBids = _accept(auction, prices);
-        mapping(address => Record) storage records = _records[_place(auction)];
+        mapping(address => Slot) storage records = _records[_place(auction)];
         uint256 round = _round(auction);
         uint256 at = entries.start();
         uint256 end = at + entries.length;
@@ -38,9 +38,10 @@ contract Market is Bidding {
             for (; at < end; at += ACCEPTED_BYTES) {
                 address trader = address(bytes20(Packed.word(at)));
                 if (trader <= previous) revert E5_TradersNotAscending(trader);
-                Record record = records[trader];
+                Slot storage slot = records[trader];
+                Record record = slot.record;
                 if (!record.matches(Stage.Bid, round, Packed.word(at + 20))) revert E5_BidNotRecorded(trader);
-                records[trader] = record.advance(Stage.Position, Packed.word(at + 52));
+                slot.record = record.advance(Stage.Position, Packed.word(at + 52));
                 previous = trader;
             }
         }
@@ -69,9 +70,9 @@ contract Market is Bidding {
         uint256 round = _round(auction);
         for (uint256 at; at < entries.length; at += ENTRY_BYTES) {
             (address trader, bytes32 positionHash) = _entry(entries, at);
-            Record record = _records[place][trader];
+            Record record = _records[place][trader].record;
             if (record.at(Stage.Bid, round)) {
-                _records[place][trader] = record.advance(Stage.Position, positionHash);
+                _records[place][trader].record = record.advance(Stage.Position, positionHash);
             }
         }
     }
@@ -91,7 +92,7 @@ contract Market is Bidding {
         only(settlement)
         returns (uint256[] memory locks)
     {
-        mapping(address => Record) storage records = _records[_place(auction)];
+        mapping(address => Slot) storage records = _records[_place(auction)];
         uint256 round = _round(auction);
         uint256 at = entries.start();
         uint256 count = entries.length / SPENDING_BYTES;
@@ -100,9 +101,10 @@ contract Market is Bidding {
         unchecked {
             for (uint256 end = at + count * SPENDING_BYTES; at < end; at += SPENDING_BYTES) {
                 address member = address(bytes20(Packed.word(at)));
-                Record record = records[member];
+                Slot storage slot = records[member];
+                Record record = slot.record;
                 if (!record.matches(Stage.Position, round, Packed.word(at + 20))) revert RecordMismatch(auction, member);
-                records[member] = record.advance(Stage.Spent, Packed.word(at + 52));
+                slot.record = record.advance(Stage.Spent, Packed.word(at + 52));
                 Packed.put(lock, record.lock());
                 lock += 32;
             }
@@ -110,9 +112,9 @@ contract Market is Bidding {
     }
 
     /// @inheritdoc IMarket
-    function draw(uint256 auction, address member, bytes32 claimHash) external only(settlement) {
-        Record record = _records[_place(auction)][member];
-        if (!record.matches(Stage.Spent, _round(auction), claimHash)) revert RecordMismatch(auction, member);
-        _records[_place(auction)][member] = record.advance(Stage.Spent, 0);
+    function draw(uint256 auction, address member, bytes32 claim) external only(settlement) {
+        Record record = _records[_place(auction)][member].record;
+        if (!record.matches(Stage.Spent, _round(auction), claim)) revert RecordMismatch(auction, member);
+        _records[_place(auction)][member].record = record.advance(Stage.Spent, 0);
     }
 }

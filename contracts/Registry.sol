@@ -7,6 +7,7 @@ import {Change, IRegistry, Limits, Member, Parameters} from "./interfaces/IRegis
 import {IVault} from "./interfaces/IVault.sol";
 import {Line} from "./libraries/Lines.sol";
 import {Packed} from "./libraries/Packed.sol";
+import {Rosters} from "./libraries/Rosters.sol";
 import {ScheduleLib} from "./libraries/Schedule.sol";
 import {Sources} from "./libraries/Sources.sol";
 
@@ -35,6 +36,10 @@ contract Registry is IRegistry, DelayedOwnable {
     Line[] private _lines;
     mapping(address => Member) private _members;
     mapping(address => Change) private _changes;
+
+    /// @dev Changes of members' terms so far, counted from 1, and the count at which each roster was written.
+    uint256 private _edition = 1;
+    mapping(address roster => uint256) private _editionOf;
 
     /// @param owner_ Admits members
     /// @param parameters_ Fixed for good
@@ -138,6 +143,7 @@ contract Registry is IRegistry, DelayedOwnable {
         if (change.meter == address(0)) revert NothingAnnounced(member);
         if (block.timestamp < change.adoptableFrom) revert TooEarly(change.adoptableFrom);
         delete _changes[member];
+        ++_edition;
         bool active = _members[member].active;
         _install(member, Member({meter: change.meter, zone: change.zone, source: change.source, active: active}));
     }
@@ -159,7 +165,33 @@ contract Registry is IRegistry, DelayedOwnable {
         if (meter == address(0)) revert MeterMissing(member);
     }
 
+    // ---------------------------------------------------------------- rosters
+
+    /// @inheritdoc IRegistry
+    function writeRoster(bytes calldata members) external returns (address roster) {
+        uint256 count = members.length / MEMBER_BYTES;
+        if (members.length % MEMBER_BYTES != 0 || count == 0 || count > Rosters.MOST_ENTRIES) {
+            revert RosterImpossible(members.length);
+        }
+        uint256 start = Rosters.open(count);
+        for (uint256 i; i < count; ++i) {
+            address member = address(bytes20(members[i * MEMBER_BYTES:]));
+            Member storage m = _members[member];
+            if (m.meter == address(0)) revert UnknownMember(member);
+            Rosters.put(start + i * Rosters.ENTRY_BYTES, member, m.source, m.meter);
+        }
+        roster = Rosters.create(start, start + count * Rosters.ENTRY_BYTES);
+        if (roster == address(0)) revert RosterImpossible(members.length);
+        _editionOf[roster] = _edition;
+        emit RosterWritten(roster, members);
+    }
+
     // ---------------------------------------------------------------- views
+
+    /// @inheritdoc IRegistry
+    function isCurrent(address roster) external view returns (bool) {
+        return _editionOf[roster] == _edition;
+    }
 
     /// @inheritdoc IRegistry
     function memberOf(address member) external view returns (Member memory) {

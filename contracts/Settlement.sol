@@ -2,6 +2,7 @@
 pragma solidity 0.8.30;
 
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
+import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {Calendar} from "./Calendar.sol";
 import {IEnergyToken} from "./interfaces/IEnergyToken.sol";
@@ -14,6 +15,7 @@ import {Journals} from "./libraries/Journals.sol";
 import {Messages} from "./libraries/Messages.sol";
 import {Outcomes} from "./libraries/Outcomes.sol";
 import {Packed} from "./libraries/Packed.sol";
+import {Rosters} from "./libraries/Rosters.sol";
 import {Signatures} from "./libraries/Signatures.sol";
 import {Sources} from "./libraries/Sources.sol";
 import {Statements} from "./libraries/Statements.sol";
@@ -36,15 +38,15 @@ contract Settlement is ISettlement, Calendar, EIP712 {
     uint256 private constant ENERGY_BYTES = 4;
     uint256 private constant SIGNATURE_BYTES = 65;
     uint256 private constant MEMBER_BYTES = 20;
+    uint256 private constant PLACE_BYTES = 2;
     uint256 private constant SPENDING_BYTES = 84;
-    uint256 private constant PAYMENT_BYTES = 52;
-    uint256 private constant SETTLED_BYTES = 70;
+    uint256 private constant PAYMENT_BYTES = 36;
+    uint256 private constant SETTLED_BYTES = 48;
 
-    /// @dev Where things stand in a delivery: `member | evidence | zone | cash | fills`. A position begins at the zone.
-    uint256 private constant EVIDENCE_AT = 20;
-    uint256 private constant ZONE_AT = 21;
-    uint256 private constant CASH_AT = 23;
-    uint256 private constant FILLS_AT = 39;
+    /// @dev Where things stand in a delivery, from behind the member it names: `evidence | zone | cash | fills`. A position
+    /// begins at the zone.
+    uint256 private constant ZONE_AT = 1;
+    uint256 private constant FILLS_AT = 11;
 
     IRegistry public immutable registry;
     IVault public immutable vault;
@@ -77,6 +79,15 @@ contract Settlement is ISettlement, Calendar, EIP712 {
         uint256 payment;
         uint256 journal;
         uint256 end;
+        EnergyTotals totals;
+        Outcome outcome;
+    }
+
+    /// @dev Whose delivery it is, and what the registry says of the member.
+    struct Deliverer {
+        uint256 member;
+        uint256 source;
+        address meter;
     }
 
     /// @dev What a member's readings come to.
@@ -192,136 +203,180 @@ contract Settlement is ISettlement, Calendar, EIP712 {
 
     // ---------------------------------------------------------------- deliveries
 
+    // All deliveries are weighed before the first is paid, so that nothing of this contract changes after a call.
+
     /// @inheritdoc ISettlement
-    /// @dev All deliveries are weighed before the first is paid, so that nothing of this contract changes after a call.
     function settle(uint256 auction, bytes calldata imbalancePrices, bytes calldata deliveries) external {
+        _requireInForce(auction, imbalancePrices);
+        (uint256 members, uint256 membersEnd) = _list(deliveries);
+        uint256 terms = Messages.ask(address(registry), IRegistry.termsOf.selector, members, membersEnd);
+        Ledger memory ledger = _open(auction, imbalancePrices.start(), (membersEnd - members) / MEMBER_BYTES);
+        Deliverer memory who;
+        uint256 cursor = deliveries.start();
+        uint256 end = cursor + deliveries.length;
+        unchecked {
+            for (; cursor < end; terms += 32) {
+                uint256 known = Packed.get(terms);
+                (who.member, who.source, who.meter) =
+                    (uint256(Packed.word(cursor)) >> 96, known >> 160, address(uint160(known)));
+                cursor = _weigh(ledger, who, cursor + MEMBER_BYTES);
+            }
+        }
+        _close(ledger);
+    }
+
+    /// @inheritdoc ISettlement
+    function settleListed(
+        uint256 auction,
+        bytes calldata imbalancePrices,
+        address roster,
+        bytes calldata deliveries
+    ) external {
+        _requireInForce(auction, imbalancePrices);
+        if (!registry.isCurrent(roster)) revert RosterOutdated(roster);
+        (uint256 first, uint256 count) = Rosters.load(roster);
+        Ledger memory ledger =
+            _open(auction, imbalancePrices.start(), Math.min(count, _most(deliveries.length)));
+        Deliverer memory who;
+        uint256 cursor = deliveries.start();
+        uint256 end = cursor + deliveries.length;
+        uint256 next;
+        unchecked {
+            while (cursor < end) {
+                uint256 place = uint256(Packed.word(cursor)) >> 240;
+                // ascending, so that there are no more of them than there is room for
+                if (place < next || place >= count) revert NotListed(roster, place);
+                next = place + 1;
+                (who.member, who.source, who.meter) = Rosters.get(first + place * Rosters.ENTRY_BYTES);
+                cursor = _weigh(ledger, who, cursor + PLACE_BYTES);
+            }
+        }
+        // what was read beyond their end comes to nothing
+        if (cursor != end) revert MalformedDeliveries(deliveries.length);
+        _close(ledger);
+    }
+
+    /// @dev After delivery, and at prices that nothing can change any more.
+    function _requireInForce(uint256 auction, bytes calldata imbalancePrices) private view {
         _requireDelivered(auction);
         bytes32 content = keccak256(imbalancePrices);
         if (!quorum.isFinal(auction, address(0), content) && content != fallbackHashOf[auction]) {
             revert ImbalanceNotFinal(auction);
         }
-        (uint256 members, uint256 end) = _list(deliveries);
-        uint256 terms = Messages.ask(address(registry), IRegistry.termsOf.selector, members, end);
-        uint256 count = (end - members) / MEMBER_BYTES;
-        Ledger memory ledger = _open(auction, imbalancePrices.start(), count);
-        _weighAll(ledger, deliveries.start(), terms, count);
-        Journals.log(ledger.journal, ledger.end, MembersSettled.selector, auction);
-        Messages.send(address(market), IMarket.spend.selector, auction, ledger.spendings, ledger.spending);
-        Messages.forward(address(vault), IVault.settle.selector, ledger.payments, ledger.payment);
     }
 
     /// @dev Whose deliveries these are, back to back; after this, none reaches beyond their end.
     /// @return members Where in memory they start, and where they `end`
     function _list(bytes calldata deliveries) private view returns (uint256 members, uint256 end) {
-        members = Messages.open(deliveries.length / (FILLS_AT + ENERGY_BYTES * _slots) * MEMBER_BYTES);
+        members = Messages.open(_most(deliveries.length) * MEMBER_BYTES);
         end = members;
         uint256 cursor = deliveries.start();
         uint256 last = cursor + deliveries.length;
         unchecked {
             while (cursor < last) {
-                Packed.put(end, uint256(Packed.word(cursor)));
+                uint256 head = uint256(Packed.word(cursor));
+                Packed.put(end, head);
                 end += MEMBER_BYTES;
-                cursor += _size(cursor);
+                cursor += MEMBER_BYTES + FILLS_AT + _behindPosition(head >> 96, uint8(head >> 88));
             }
         }
         if (cursor != last) revert MalformedDeliveries(deliveries.length);
     }
 
-    /// @dev Bytes of the delivery at `cursor`.
-    function _size(uint256 cursor) private view returns (uint256) {
-        uint256 evidence = Packed.byteAt(cursor + EVIDENCE_AT);
-        unchecked {
-            uint256 energy = ENERGY_BYTES * _slots;
-            if (evidence == uint256(Evidence.Meter)) return FILLS_AT + 2 * energy + SIGNATURE_BYTES;
-            if (evidence == uint256(Evidence.Substitute)) return FILLS_AT + 2 * energy;
-            if (evidence == uint256(Evidence.Deemed)) return FILLS_AT + energy;
-        }
-        revert UnknownEvidence(address(bytes20(Packed.word(cursor))), evidence);
+    /// @dev Most deliveries there can be in so many bytes, the last one cut short.
+    function _most(uint256 size) private view returns (uint256) {
+        return size / (PLACE_BYTES + FILLS_AT + ENERGY_BYTES * _slots) + 1;
     }
 
-    /// @dev Room for what `count` deliveries come to.
-    function _open(uint256 auction, uint256 prices, uint256 count) private view returns (Ledger memory ledger) {
+    /// @dev Bytes of a delivery on this evidence from its fills on.
+    function _behindPosition(uint256 member, uint256 evidence) private view returns (uint256) {
+        unchecked {
+            uint256 energy = ENERGY_BYTES * _slots;
+            if (evidence == uint256(Evidence.Meter)) return 2 * energy + SIGNATURE_BYTES;
+            if (evidence == uint256(Evidence.Substitute)) return 2 * energy;
+            if (evidence == uint256(Evidence.Deemed)) return energy;
+        }
+        revert UnknownEvidence(address(uint160(member)), evidence);
+    }
+
+    /// @dev Room for what at most so many deliveries come to.
+    function _open(uint256 auction, uint256 prices, uint256 most) private view returns (Ledger memory ledger) {
         ledger.auction = auction;
         ledger.prices = prices;
         ledger.buffer = Packed.allocate(_slots);
         ledger.statement = Statements.open(_domainSeparatorV4(), auction);
-        ledger.spendings = Messages.open(count * SPENDING_BYTES);
-        ledger.payments = Messages.open(count * (PAYMENT_BYTES + 32) + 64);
+        ledger.journal = Journals.open(most * (SETTLED_BYTES + ENERGY_BYTES * _slots));
+        ledger.end = ledger.journal;
+        ledger.spendings = Messages.open(most * SPENDING_BYTES);
+        ledger.payments = Messages.open(most * (PAYMENT_BYTES + 32) + 64);
         ledger.spending = ledger.spendings;
         ledger.payment = ledger.payments;
-        ledger.journal = Journals.open(count * (SETTLED_BYTES + ENERGY_BYTES * _slots));
-        ledger.end = ledger.journal;
+        ledger.totals = _totals[auction];
+    }
+
+    /// @dev Books, logs and pays what all deliveries come to.
+    function _close(Ledger memory ledger) private {
+        unchecked {
+            ledger.totals.settled += uint16((ledger.payment - ledger.payments) / PAYMENT_BYTES);
+        }
+        _totals[ledger.auction] = ledger.totals;
+        Journals.log(ledger.journal, ledger.end, MembersSettled.selector, ledger.auction);
+        Messages.send(address(market), IMarket.spend.selector, ledger.auction, ledger.spendings, ledger.spending);
+        Messages.forward(address(vault), IVault.settle.selector, ledger.payments, ledger.payment);
     }
 
     /// @dev Notes what was delivered and what it comes to.
-    /// @param terms Where in memory the registry's words are, one for each of `count` members
-    function _weighAll(Ledger memory ledger, uint256 cursor, uint256 terms, uint256 count) private {
-        EnergyTotals memory totals = _totals[ledger.auction];
-        Outcome memory outcome;
-        unchecked {
-            totals.settled += uint16(count);
-            for (uint256 end = terms + count * 32; terms < end; terms += 32) {
-                cursor = _weigh(ledger, outcome, cursor, Packed.get(terms), totals);
-            }
-        }
-        _totals[ledger.auction] = totals;
-    }
-
-    /// @param outcome Is filled in anew
-    /// @param terms The member's meter and, above it, source
+    /// @param cursor Where in calldata the delivery goes on behind the member
     /// @return next Where the next delivery starts
-    function _weigh(
-        Ledger memory ledger,
-        Outcome memory outcome,
-        uint256 cursor,
-        uint256 terms,
-        EnergyTotals memory totals
-    ) private view returns (uint256 next) {
+    function _weigh(Ledger memory ledger, Deliverer memory who, uint256 cursor) private view returns (uint256 next) {
         unchecked {
+            Outcome memory outcome = ledger.outcome;
             uint256 head = uint256(Packed.word(cursor));
-            uint256 source = terms >> 160;
-            _weighEnergy(ledger, outcome, cursor + FILLS_AT, head, source);
+            _weighEnergy(ledger, who.source, cursor + FILLS_AT, head);
             uint256 readings = cursor + FILLS_AT + ENERGY_BYTES * _slots;
-            next = _requireEvidence(ledger, head, address(uint160(terms)), readings);
-            if (source != Sources.NONE) _addMatched(totals, source, outcome.matched);
-            totals.bought += uint56(outcome.bought);
-            uint256 money = uint256(Packed.word(cursor + CASH_AT)) >> 128 << 128 | uint128(uint256(outcome.imbalance));
-            _note(ledger, cursor, head, money, _claimHash(head >> 96, source, outcome.unmatched, outcome.bought));
-            _log(ledger, head >> 88 << 8 | source, money, outcome, readings);
+            next = _requireEvidence(ledger, who, head >> 248, readings);
+            if (who.source != Sources.NONE) _addMatched(ledger.totals, who.source, outcome.matched);
+            ledger.totals.bought += uint56(outcome.bought);
+            uint256 cash = uint64(head >> 168);
+            _note(ledger, who, cursor, cash);
+            _log(ledger, who, head >> 248, cash, readings);
         }
     }
 
     /// @dev `spendings` and `payments` as `IMarket.spend` and `IVault.settle` read them.
-    function _note(Ledger memory ledger, uint256 cursor, uint256 head, uint256 money, bytes32 claim) private view {
+    function _note(Ledger memory ledger, Deliverer memory who, uint256 cursor, uint256 cash) private view {
         unchecked {
+            Outcome memory outcome = ledger.outcome;
             uint256 at = ledger.spending;
-            uint256 size = FILLS_AT - ZONE_AT + ENERGY_BYTES * _slots;
-            Packed.put(at, head);
+            uint256 member = who.member << 96;
+            Packed.put(at, member);
             // the words of the buffer, which has served by now, have room for the position
+            uint256 size = FILLS_AT - ZONE_AT + ENERGY_BYTES * _slots;
             Packed.put(at + 20, uint256(Packed.hashOf(cursor + ZONE_AT, size, ledger.buffer)));
-            Packed.put(at + 52, uint256(claim));
+            Packed.put(at + 52, uint256(_claim(who.source, outcome.unmatched, outcome.bought)));
             ledger.spending = at + SPENDING_BYTES;
             at = ledger.payment;
-            Packed.put(at, head);
-            Packed.put(at + 20, money);
+            Packed.put(at, member | cash << 32);
+            Packed.put(at + 28, uint256(outcome.imbalance) << 192);
             ledger.payment = at + PAYMENT_BYTES;
         }
     }
 
     /// @dev Adds one member to `MembersSettled`.
-    /// @param head `member | evidence | source`
     /// @param readings Where in calldata they start, unless they are deemed
-    function _log(Ledger memory ledger, uint256 head, uint256 money, Outcome memory outcome, uint256 readings)
+    function _log(Ledger memory ledger, Deliverer memory who, uint256 evidence, uint256 cash, uint256 readings)
         private
         view
     {
         unchecked {
+            Outcome memory outcome = ledger.outcome;
             uint256 at = ledger.end;
-            Packed.put(at, head << 80);
-            Packed.put(at + 22, money);
-            Packed.put(at + 54, outcome.unmatched << 192 | outcome.bought << 128);
+            Packed.put(at, who.member << 96 | evidence << 88 | who.source << 80 | cash << 16);
+            Packed.put(
+                at + 30, uint256(outcome.imbalance) << 192 | outcome.unmatched << 152 | outcome.bought << 112
+            );
             at += SETTLED_BYTES;
-            if (uint8(head >> 8) != uint8(Evidence.Deemed)) {
+            if (evidence != uint256(Evidence.Deemed)) {
                 uint256 energy = ENERGY_BYTES * _slots;
                 Packed.copy(at, readings, energy);
                 at += energy;
@@ -331,15 +386,13 @@ contract Settlement is ISettlement, Calendar, EIP712 {
     }
 
     /// @dev What a member without a source injects is nobody's energy claim.
-    /// @param head `member | evidence | zone`, and more below
-    function _weighEnergy(Ledger memory ledger, Outcome memory outcome, uint256 fills, uint256 head, uint256 source)
-        private
-        view
-    {
+    /// @param head `evidence | zone`, and more below
+    function _weighEnergy(Ledger memory ledger, uint256 source, uint256 fills, uint256 head) private view {
         unchecked {
+            Outcome memory outcome = ledger.outcome;
             (outcome.matched, outcome.unmatched) = (0, 0);
-            uint256 row = ledger.prices + uint16(head >> 72) * _slots * IMBALANCE_BYTES;
-            if (uint8(head >> 88) == uint8(Evidence.Deemed)) {
+            uint256 row = ledger.prices + uint16(head >> 232) * _slots * IMBALANCE_BYTES;
+            if (head >> 248 == uint256(Evidence.Deemed)) {
                 (outcome.imbalance, outcome.bought) = Outcomes.deemed(row, fills, _slots);
             } else {
                 outcome.imbalance = Outcomes.imbalance(row, fills, ledger.buffer);
@@ -352,27 +405,27 @@ contract Settlement is ISettlement, Calendar, EIP712 {
     }
 
     /// @dev The reading counts only on the word its time allows.
-    /// @param head `member | evidence`, and more below
     /// @param readings Where in calldata they start, in words also in the buffer; a meter's signature follows them
     /// @return end Where the delivery ends
-    function _requireEvidence(Ledger memory ledger, uint256 head, address meter, uint256 readings)
+    function _requireEvidence(Ledger memory ledger, Deliverer memory who, uint256 evidence, uint256 readings)
         private
         view
         returns (uint256 end)
     {
         unchecked {
-            address member = address(uint160(head >> 96));
             end = readings + ENERGY_BYTES * _slots;
-            if (uint8(head >> 88) == uint8(Evidence.Meter)) {
-                bytes32 digest = Statements.digest(ledger.statement, member, ledger.buffer.hash());
+            if (evidence == uint256(Evidence.Meter)) {
+                bytes32 digest = Statements.digest(ledger.statement, address(uint160(who.member)), ledger.buffer.hash());
                 address signer = Signatures.signerOf(digest, end);
-                if (signer != meter || signer == address(0)) _refuseStatement(member, digest, end);
+                if (signer != who.meter || signer == address(0)) _refuseStatement(who.member, digest, end);
                 return end + SIGNATURE_BYTES;
             }
-            if (uint8(head >> 88) == uint8(Evidence.Deemed)) {
+            address member = address(uint160(who.member));
+            if (evidence == uint256(Evidence.Deemed)) {
                 _requireTime(Evidence.Deemed, deemedFrom(ledger.auction));
                 return readings;
             }
+            if (evidence != uint256(Evidence.Substitute)) revert UnknownEvidence(member, evidence);
             bytes32 content = keccak256(Packed.slice(readings, end - readings));
             // slither-disable-next-line calls-loop
             if (!quorum.isFinal(ledger.auction, member, content)) revert SubstituteNotFinal(ledger.auction, member);
@@ -380,11 +433,11 @@ contract Settlement is ISettlement, Calendar, EIP712 {
     }
 
     /// @dev Says what is wrong with a signature: that it is none, or whose else it is.
-    function _refuseStatement(address member, bytes32 digest, uint256 signature) private pure {
+    function _refuseStatement(uint256 member, bytes32 digest, uint256 signature) private pure {
         address signer = ECDSA.recover(
             digest, Packed.byteAt(signature + 64), Packed.word(signature), Packed.word(signature + 32)
         );
-        revert WrongMeter(member, signer);
+        revert WrongMeter(address(uint160(member)), signer);
     }
 
     // ---------------------------------------------------------------- energy
@@ -418,7 +471,7 @@ contract Settlement is ISettlement, Calendar, EIP712 {
         emit TokensDrawn(auction, e.member, e.unmatched, matched);
         if (e.source != Sources.NONE) shares[e.source] += e.unmatched;
         // slither-disable-next-line calls-loop
-        market.draw(auction, e.member, _claimHash(uint160(e.member), e.source, e.unmatched, e.bought));
+        market.draw(auction, e.member, _claim(e.source, e.unmatched, e.bought));
         for (uint8 source = Sources.SOLAR; source < Sources.COUNT; ++source) {
             // slither-disable-next-line calls-loop
             if (shares[source] != 0) token.mint(e.member, token.idOf(auction, source), shares[source]);
@@ -433,19 +486,11 @@ contract Settlement is ISettlement, Calendar, EIP712 {
         return totals.bought == 0 ? 0 : matched * bought / totals.bought;
     }
 
-    /// @dev What the record keeps of a settled member until its tokens are drawn.
-    function _claimHash(uint256 member, uint256 source, uint256 unmatched, uint256 bought)
-        private
-        pure
-        returns (bytes32 hash)
-    {
-        assembly ("memory-safe") {
-            let free := mload(0x40)
-            mstore(free, member)
-            mstore(add(free, 0x20), source)
-            mstore(add(free, 0x40), unmatched)
-            mstore(add(free, 0x60), bought)
-            hash := keccak256(free, 0x80)
+    /// @dev What the record keeps of a settled member until its tokens are drawn: no more than fits its digest, so the claim
+    /// itself and not a hash. The bit on top tells a claim of nothing from none.
+    function _claim(uint256 source, uint256 unmatched, uint256 bought) private pure returns (bytes32) {
+        unchecked {
+            return bytes32(1 << 255 | source << 247 | unmatched << 183 | bought << 119);
         }
     }
 

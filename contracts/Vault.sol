@@ -24,7 +24,7 @@ contract Vault is IVault, ReentrancyGuard {
     /// @notice Money units in one unit of currency.
     uint256 public constant MONEY_PER_CURRENCY = 1e8;
 
-    uint256 private constant PAYMENT_BYTES = 52;
+    uint256 private constant PAYMENT_BYTES = 36;
 
     /// @notice The most the vault takes in, so that no booking can ever overflow: 6e15 of currency.
     uint256 public constant MAX_HELD = 1 << 79;
@@ -45,10 +45,15 @@ contract Vault is IVault, ReentrancyGuard {
     address public quorum;
 
     /// @dev An `Account` in one word: `seat 16 | debt 80 | locked 80 | balance 80`, most significant first.
-    mapping(address account => uint256 word) private _accounts;
+    mapping(address account => Word) private _accounts;
     mapping(address => uint256) private _claims;
     int128 private _clearingAccount;
     uint128 private _held;
+
+    /// @dev A word in storage, so that where it is need not be worked out twice.
+    struct Word {
+        uint256 value;
+    }
 
     /// @dev An account as it is worked on.
     struct Books {
@@ -178,7 +183,8 @@ contract Vault is IVault, ReentrancyGuard {
         only(market)
         returns (bytes4 refusal, uint256 zone)
     {
-        uint256 word = _accounts[account];
+        Word storage place = _accounts[account];
+        uint256 word = place.value;
         unchecked {
             if (word >> 240 < SEATED) return (NotAMember.selector, 0);
             if (uint80(word >> 160) != 0) return (InDebt.selector, 0);
@@ -186,7 +192,7 @@ contract Vault is IVault, ReentrancyGuard {
             if (next > previous && next - previous > uint256(uint80(word)) - uint80(word >> 80)) {
                 return (BalanceTooLow.selector, 0);
             }
-            if (next != previous) _accounts[account] = word + (next - previous << 80);
+            if (next != previous) place.value = word + (next - previous << 80);
             return (0, (word >> 240) - SEATED);
         }
     }
@@ -243,7 +249,7 @@ contract Vault is IVault, ReentrancyGuard {
             for (uint256 i; i < locks.length; ++i) {
                 uint256 lock = locks[i];
                 address account = address(bytes20(Packed.word(at)));
-                (int256 cash, int256 imbalance) = Packed.int128sAt(at + 20);
+                (int256 cash, int256 imbalance) = Packed.int64sAt(at + 20);
                 at += PAYMENT_BYTES;
                 clearing_ -= cash;
                 if (account == balancingParty) _take(party, lock, cash);
@@ -262,7 +268,8 @@ contract Vault is IVault, ReentrancyGuard {
         private
         returns (bool settled)
     {
-        uint256 word = _accounts[account];
+        Word storage place = _accounts[account];
+        uint256 word = place.value;
         unchecked {
             uint256 locked = uint80(word >> 80) - lock;
             uint256 balance = uint80(word) + uint256(cash);
@@ -271,7 +278,7 @@ contract Vault is IVault, ReentrancyGuard {
             party.balance -= uint256(imbalance);
             balance += uint256(imbalance);
             _requirePossible(account, balance, locked);
-            _accounts[account] = word >> 160 << 160 | locked << 80 | balance;
+            place.value = word >> 160 << 160 | locked << 80 | balance;
             return true;
         }
     }
@@ -362,7 +369,7 @@ contract Vault is IVault, ReentrancyGuard {
     }
 
     function _load(address account) private view returns (Books memory b) {
-        uint256 word = _accounts[account];
+        uint256 word = _accounts[account].value;
         b.balance = uint80(word);
         b.locked = uint80(word >> 80);
         b.debt = uint80(word >> 160);
@@ -374,7 +381,7 @@ contract Vault is IVault, ReentrancyGuard {
     function _store(address account, Books memory b) private {
         if (b.debt >> 80 != 0) revert BookingImpossible(account);
         _requirePossible(account, b.balance, b.locked);
-        _accounts[account] = b.seat << 240 | b.debt << 160 | b.locked << 80 | b.balance;
+        _accounts[account].value = b.seat << 240 | b.debt << 160 | b.locked << 80 | b.balance;
     }
 
     function _requirePossible(address account, uint256 balance, uint256 locked) private pure {

@@ -142,14 +142,14 @@ interface IMarket is IEquilibriumErrors, IBundleErrors {
     function enterPositions(uint256 auction, bytes calldata entries) external;
 
     /// @notice Settlement only: marks members' positions spent and notes their energy claims.
-    /// @param entries `member address | position hash bytes32 | claim hash bytes32` each: keccak256 of the position as
-    /// clearing left it, `zone uint16 | cash int128 | fills int32[T]`, where `cash` is what the member's contracts pay it,
+    /// @param entries `member address | position hash bytes32 | claim bytes32` each: keccak256 of the position as
+    /// clearing left it, `zone uint16 | cash int64 | fills int32[T]`, where `cash` is what the member's contracts pay it,
     /// money units; and of what the member may draw in energy tokens
     /// @return locks What stood behind each bid
     function spend(uint256 auction, bytes calldata entries) external returns (uint256[] memory locks);
 
     /// @notice Settlement only: marks the member's energy claim as drawn.
-    function draw(uint256 auction, address member, bytes32 claimHash) external;
+    function draw(uint256 auction, address member, bytes32 claim) external;
 
     /// @notice The registry's owner stops new bids at once, or lets them in again. Everything else goes on.
     function setPaused(bool paused_) external;

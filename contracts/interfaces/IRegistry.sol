@@ -81,6 +81,9 @@ interface IRegistry {
         uint256 indexed zone, uint256 indexed parent, uint64 exportLimit, uint64 importLimit, uint24 fee
     );
 
+    /// @notice The terms of these members, 20 bytes each, can be read from the roster, until any member's terms change.
+    event RosterWritten(address indexed roster, bytes members);
+
     event Connected(address indexed vault);
 
     error NotConnectedCaller(address caller);
@@ -105,6 +108,8 @@ interface IRegistry {
     error CommunityFull(uint256 members);
     error NothingAnnounced(address member);
     error TooEarly(uint256 from);
+    /// @notice A roster has 1 to 599 members.
+    error RosterImpossible(uint256 length);
 
     /// @notice The owner lets a new `member` in.
     function admit(address member, uint16 zone, uint8 source, address meter) external;
@@ -129,6 +134,15 @@ interface IRegistry {
     /// @param members 20 bytes each
     /// @return terms `source | meter address 160` of each
     function termsOf(bytes calldata members) external view returns (uint256[] memory terms);
+
+    /// @notice Writes down members' terms where settling reads them for a few gas each; anyone may call, as often as they
+    /// like. A roster is a copy, and never needed: who settles says which one is to be read, if any.
+    /// @param members 20 bytes each; a place in the roster is counted from 0 in this order
+    function writeRoster(bytes calldata members) external returns (address roster);
+
+    /// @notice Whether what the roster says of its members is what `termsOf` says: it was written here, and nobody's
+    /// terms have changed since.
+    function isCurrent(address roster) external view returns (bool);
 
     function changeOf(address member) external view returns (Change memory);
 

@@ -40,8 +40,8 @@ interface ISettlement {
     /// @notice The quorum's reading for a silent meter; final unless it falls in a dispute.
     event SubstitutePosted(uint256 indexed auction, address indexed member, bytes readings);
 
-    /// @notice Members' auctions are settled. Back to back: `member address | evidence uint8 | source uint8 | cash int128 |
-    /// imbalance int128 | unmatched uint64 | bought uint64`, then, unless deemed, `readings int32[T]`. Cash is for contracts,
+    /// @notice Members' auctions are settled. Back to back: `member address | evidence uint8 | source uint8 | cash int64 |
+    /// imbalance int64 | unmatched uint40 | bought uint40`, then, unless deemed, `readings int32[T]`. Cash is for contracts,
     /// both in money units, positive = received; energy in Wh as in `Entitlement`.
     event MembersSettled(uint256 indexed auction, bytes settlements);
 
@@ -63,6 +63,10 @@ interface ISettlement {
     /// @notice The deliveries end in the middle of one.
     error MalformedDeliveries(uint256 length);
     error UnknownEvidence(address member, uint256 evidence);
+    /// @notice Since the roster was written, some member's terms have changed; or the registry never wrote it.
+    error RosterOutdated(address roster);
+    /// @notice Places must ascend, and be in the roster.
+    error NotListed(address roster, uint256 place);
     /// @notice The readings are not signed by the member's meter.
     error WrongMeter(address member, address signer);
     /// @notice These are not the readings the quorum reported, or they are not final yet.
@@ -95,10 +99,21 @@ interface ISettlement {
 
     /// @notice Settles any number of members; anyone may call.
     /// @param imbalancePrices Those in force
-    /// @param deliveries Back to back: `member address | evidence uint8 | zone uint16 | cash int128 | fills int32[T]`, the
+    /// @param deliveries Back to back: `member address | evidence uint8 | zone uint16 | cash int64 | fills int32[T]`, the
     /// position as clearing left it, then, unless deemed, `readings int32[T]`, and on the meter's word its 65 bytes of
     /// signature over `MeterStatement(uint256 auction,address member,int32[] readings)`
     function settle(uint256 auction, bytes calldata imbalancePrices, bytes calldata deliveries) external;
+
+    /// @notice The same, for less gas, where members' terms are read from a roster of the registry (`writeRoster`).
+    /// @param roster Current
+    /// @param deliveries As above, each with its member's place in the roster, `uint16`, instead of the address; places
+    /// ascending
+    function settleListed(
+        uint256 auction,
+        bytes calldata imbalancePrices,
+        address roster,
+        bytes calldata deliveries
+    ) external;
 
     /// @notice Mints the energy tokens of any number of members once the whole auction is settled; anyone may call.
     /// @dev A claim not drawn before the member's record is used again lapses.

@@ -78,7 +78,7 @@ interface IVault {
     function payNetwork(uint256 money) external;
 
     /// @notice Settlement only: releases locks and pays members' auctions.
-    /// @param payments `member address | cash int128 | imbalance int128` each, money units, positive = received
+    /// @param payments `member address | cash int64 | imbalance int64` each, money units, positive = received
     /// @param locks What stood behind each
     function settle(bytes calldata payments, uint256[] calldata locks) external;
 

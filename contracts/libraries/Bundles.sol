@@ -80,7 +80,8 @@ library Bundles {
                 let costs := add(xor(and(shr(32, steps), LIMITS), sub(shl(24, below), below)), below)
                 costs := add(and(costs, sub(shl(24, payers), payers)), margins)
                 // as digits of two numbers, the second turned round, all four products meet in the top lane
-                costs := or(or(shl(192, costs), shl(64, and(costs, LANE_1))), or(and(shr(64, costs), LANE_1), shr(192, costs)))
+                let turned := or(shl(64, and(costs, LANE_1)), and(shr(64, costs), LANE_1))
+                costs := or(or(shl(192, costs), shr(192, costs)), turned)
                 money := add(money, shr(192, mul(sizes, costs)))
             }
             // slots ascend, so the last one is the highest

@@ -45,12 +45,12 @@ library Packed {
         }
     }
 
-    /// @notice Two int128 side by side.
-    function int128sAt(uint256 offset) internal pure returns (int256 first, int256 second) {
+    /// @notice Two int64 side by side.
+    function int64sAt(uint256 offset) internal pure returns (int256 first, int256 second) {
         assembly ("memory-safe") {
             let value := calldataload(offset)
-            first := sar(128, value)
-            second := signextend(15, value)
+            first := sar(192, value)
+            second := sar(192, shl(64, value))
         }
     }
 

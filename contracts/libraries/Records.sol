@@ -4,8 +4,8 @@ pragma solidity 0.8.30;
 /// @notice The life of one member's bid in one auction, in one storage slot of a ring that is reused:
 /// `digest 181 | nonce 12 | lock 40 | round 20 | stage 3`, most significant first.
 /// @dev The digest is the head of a keccak256: of the sealed bid, of the bid while it is live, of the position once the
-/// auction is cleared, of the energy claim once it is settled. 181 bits leave a collision at 2^90 hashes. The lock counts
-/// units of 2^20 money units (about a hundredth of the currency), rounded up. A record is never zeroed, so that writing
+/// auction is cleared. 181 bits leave a collision at 2^90 hashes. Once it is settled, the energy claim stands there itself,
+/// which has zeros where the head of a hash ends. The lock counts units of 2^20 money units (about a hundredth of the currency), rounded up. A record is never zeroed, so that writing
 /// it is an update.
 type Record is uint256;
 

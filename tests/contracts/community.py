@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from eth_account import Account as EthAccount
 from eth_account.signers.local import LocalAccount
@@ -54,6 +54,14 @@ class Participant:
     @property
     def key(self) -> LocalAccount:
         return self.signing_key or EthAccount.from_key(self.account.private_key)
+
+
+class Roster(NamedTuple):
+    """A roster that the registry wrote: its address, its members in their places, and the receipt."""
+
+    address: str
+    members: tuple[str, ...]
+    receipt: Any
 
 
 @dataclass
@@ -331,6 +339,29 @@ class Community:
         """Settle members in one transaction."""
         packed = b"".join(deliveries)
         return self.settlement.settle(auction, imbalance, packed, sender=sender or self.owner)
+
+    def write_roster(self, members: Iterable[str] | None = None) -> Roster:
+        """A roster of these members, or of all participants."""
+        listed = tuple(participant.address for participant in self.participants)
+        listed = listed if members is None else tuple(members)
+        receipt = self.registry.writeRoster(codec.pack_members(listed), sender=self.owner)
+        [event] = receipt.decode_logs(self.registry.RosterWritten)
+        assert codec.unpack_members(bytes(event.members)) == listed
+        return Roster(str(event.roster), listed, receipt)
+
+    def listed(self, roster: Roster, deliveries: Iterable[bytes]) -> bytes:
+        """The deliveries with their members' places in the roster."""
+        split = codec.split_deliveries(b"".join(deliveries), self.config.schedule.slots)
+        return codec.pack_listed(split, {member: place for place, member in enumerate(roster.members)})
+
+    def settle_listed(
+        self, auction: int, imbalance: bytes, roster: Roster, deliveries: Iterable[bytes], sender: Any = None
+    ) -> Any:
+        """Settle members in one transaction, their terms read from the roster."""
+        packed = self.listed(roster, deliveries)
+        return self.settlement.settleListed(
+            auction, imbalance, roster.address, packed, sender=sender or self.owner
+        )
 
     def settlements(self, receipt: Any) -> list[codec.Settled]:
         """Who was settled in this transaction, as logged."""

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from eth_account.signers.local import LocalAccount
 
-from tests.contracts.community import Community, Participant, deploy_community, key_of
+from tests.contracts.community import Community, Participant, Roster, deploy_community, key_of
 
 RETAIL, FEED_IN = 30_000, 8_000
 DAYS_APART = 10  # so far that one auction is over before the next takes bids
@@ -61,7 +61,8 @@ class GasProfile:
     """Gas of one auction, each transaction's own cost included.
 
     signed: all its bids, posted in one transaction. own: the same in a transaction each. clear, settle: in one
-    transaction each. draw: minting all members' energy tokens, which nobody need do.
+    transaction each, the members' terms read from a roster. unlisted: settlement without a roster. roster: writing it,
+    once until some member's terms change. draw: minting all members' energy tokens, which nobody need do.
     """
 
     shape: Shape
@@ -69,13 +70,20 @@ class GasProfile:
     own: Cost
     clear: Cost
     settle: Cost
+    unlisted: Cost
+    roster: Cost
     draw: Cost
 
     @property
     def all_in(self) -> Cost:
-        """From signed bids to money paid and energy claims recorded."""
+        """From signed bids to money paid and energy claims recorded, the roster there already."""
         stages = (self.signed, self.clear, self.settle)
         return Cost(sum(stage.gas for stage in stages), sum(stage.floor for stage in stages))
+
+    @property
+    def auctions_to_pay_back(self) -> int:
+        """Auctions after which a roster has saved what writing it cost."""
+        return -(-self.roster.gas // (self.unlisted.gas - self.settle.gas))
 
 
 def profile(
@@ -83,14 +91,16 @@ def profile(
 ) -> GasProfile:
     """Run auctions of this shape in one market; measured are those whose records have been used before."""
     community = _deploy(project, chain, accounts, shape)
+    roster = community.write_roster()
     report(f"{shape}: first auction")
-    run_auction(community, shape, shape.auction(0))
+    run_auction(community, shape, roster, shape.auction(0))
     report(f"{shape}: second auction, measured")
-    measured = run_auction(community, shape, shape.auction(1))
+    measured = run_auction(community, shape, roster, shape.auction(1))
     report(f"{shape}: bids of a third")
     own = bid_in_person(community, shape, shape.auction(2))
     community.assert_money_conserved()
-    return GasProfile(shape, own=own, **measured)
+    written = _cost([roster.receipt], 0)
+    return GasProfile(shape, own=own, roster=written, **measured)
 
 
 def posting_profile(project: Any, chain: Any, accounts: Any) -> Cost:
@@ -153,7 +163,7 @@ def _household_step(rng: random.Random, slot: int) -> tuple[int, int, int]:
 # ---------------------------------------------------------------- an auction
 
 
-def run_auction(community: Community, shape: Shape, auction: int) -> dict[str, Cost]:
+def run_auction(community: Community, shape: Shape, roster: Roster, auction: int) -> dict[str, Cost]:
     """One auction from signed bids to drawn tokens, every member a little off its position."""
     posted = post_signed(community, shape, auction)
     community.close_gate(auction)
@@ -167,11 +177,14 @@ def run_auction(community: Community, shape: Shape, auction: int) -> dict[str, C
         readings = [fill + rng.randint(-20, 20) for fill in position.fills]
         return community.delivery(auction, participant, position, readings)
 
-    settled = community.settle(auction, prices, [deliver(p) for p in community.participants])
+    deliveries = [deliver(participant) for participant in community.participants]
+    with community.chain.isolate():
+        unlisted = community.settle(auction, prices, deliveries)
+    settled = community.settle_listed(auction, prices, roster, deliveries)
     drawn = community.settlement.drawTokens(
         auction, _entitlements(community, settled), sender=community.owner
     )
-    receipts = {"signed": posted, "clear": cleared, "settle": settled, "draw": drawn}
+    receipts = {"signed": posted, "clear": cleared, "settle": settled, "unlisted": unlisted, "draw": drawn}
     return {name: _cost([receipt], shape.members) for name, receipt in receipts.items()}
 
 

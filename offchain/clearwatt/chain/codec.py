@@ -5,7 +5,7 @@ Everything is packed big-endian and back to back; `contracts/interfaces/` states
 needs a node.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -18,10 +18,12 @@ from clearwatt.clearing.auction import Marginal
 from clearwatt.clearing.positions import Position
 
 MARGINAL_BYTES = 16
-POSITION_HEAD_BYTES = 18
+POSITION_HEAD_BYTES = 10
 HEAD_BYTES = 24
-SETTLED_BYTES = 70
+SETTLED_BYTES = 48
 READING_BYTES = 4
+MEMBER_BYTES = 20
+SIGNATURE_BYTES = 65
 
 
 class CodecError(ValueError):
@@ -168,8 +170,8 @@ def seal_commitment(
 
 
 def pack_position(position: Position) -> bytes:
-    """`zone uint16 | cash int128 | fills int32[T]`, what a record holds the hash of after clearing."""
-    head = position.zone.to_bytes(2, "big") + position.cash.to_bytes(16, "big", signed=True)
+    """`zone uint16 | cash int64 | fills int32[T]`, what a record holds the hash of after clearing."""
+    head = position.zone.to_bytes(2, "big") + position.cash.to_bytes(8, "big", signed=True)
     return head + pack_readings(position.fills)
 
 
@@ -203,6 +205,50 @@ def pack_delivery(
     return bytes.fromhex(member[2:]) + evidence.to_bytes(1, "big") + position + readings + signature
 
 
+def split_deliveries(data: bytes, slots: int) -> list[tuple[str, bytes]]:
+    """Whose deliveries these are, in an auction of so many slots, and the bytes of each behind its member.
+
+    Raises CodecError if they end within one, or name an evidence that there is not.
+    """
+    deliveries = []
+    at = 0
+    while at < len(data):
+        size = _delivery_size(_evidence(data, at, "delivery"), slots)
+        if at + size > len(data):
+            raise CodecError(f"the deliveries end within the one at byte {at}")
+        rest = data[at + MEMBER_BYTES : at + size]
+        deliveries.append((to_checksum_address(data[at : at + MEMBER_BYTES]), rest))
+        at += size
+    return deliveries
+
+
+def _delivery_size(evidence: Evidence, slots: int) -> int:
+    rows = 1 if evidence is Evidence.DEEMED else 2
+    signature = SIGNATURE_BYTES if evidence is Evidence.METER else 0
+    return MEMBER_BYTES + 1 + POSITION_HEAD_BYTES + rows * READING_BYTES * slots + signature
+
+
+def pack_listed(deliveries: Iterable[tuple[str, bytes]], places: Mapping[str, int]) -> bytes:
+    """Deliveries as `Settlement.settleListed` reads them: each with its member's place in a roster instead of the
+    address, places ascending. Raises KeyError for a member without a place."""
+    listed = sorted((places[member], rest) for member, rest in deliveries)
+    return b"".join(place.to_bytes(2, "big") + rest for place, rest in listed)
+
+
+def pack_members(members: Iterable[str]) -> bytes:
+    """Addresses, 20 bytes each."""
+    return b"".join(bytes.fromhex(member[2:]) for member in members)
+
+
+def unpack_members(data: bytes) -> tuple[str, ...]:
+    """The inverse of `pack_members`. Raises CodecError if the size does not fit."""
+    if len(data) % MEMBER_BYTES:
+        raise CodecError(f"{len(data)} bytes are not a whole number of {MEMBER_BYTES}-byte addresses")
+    return tuple(
+        to_checksum_address(data[at : at + MEMBER_BYTES]) for at in range(0, len(data), MEMBER_BYTES)
+    )
+
+
 class Settled(NamedTuple):
     """One member's settled auction.
 
@@ -229,7 +275,7 @@ def unpack_settlements(data: bytes, slots: int) -> tuple[Settled, ...]:
     settlements = []
     at = 0
     while at < len(data):
-        evidence = _evidence(data, at)
+        evidence = _evidence(data, at, "settlement")
         size = SETTLED_BYTES + (0 if evidence is Evidence.DEEMED else READING_BYTES * slots)
         if at + size > len(data):
             raise CodecError(f"the settlements end within the one at byte {at}")
@@ -238,12 +284,12 @@ def unpack_settlements(data: bytes, slots: int) -> tuple[Settled, ...]:
     return tuple(settlements)
 
 
-def _evidence(data: bytes, at: int) -> Evidence:
+def _evidence(data: bytes, at: int, what: str) -> Evidence:
     value = int.from_bytes(data[at + 20 : at + 21], "big")
     try:
         return Evidence(value)
     except ValueError:
-        raise CodecError(f"the settlement at byte {at} is on evidence {value}, which there is not") from None
+        raise CodecError(f"the {what} at byte {at} is on evidence {value}, which there is not") from None
 
 
 def _unpack_settled(entry: bytes, evidence: Evidence) -> Settled:
@@ -251,9 +297,9 @@ def _unpack_settled(entry: bytes, evidence: Evidence) -> Settled:
         member=to_checksum_address(entry[:20]),
         evidence=evidence,
         source=entry[21],
-        cash=int.from_bytes(entry[22:38], "big", signed=True),
-        imbalance=int.from_bytes(entry[38:54], "big", signed=True),
-        unmatched=int.from_bytes(entry[54:62], "big"),
-        bought=int.from_bytes(entry[62:SETTLED_BYTES], "big"),
+        cash=int.from_bytes(entry[22:30], "big", signed=True),
+        imbalance=int.from_bytes(entry[30:38], "big", signed=True),
+        unmatched=int.from_bytes(entry[38:43], "big"),
+        bought=int.from_bytes(entry[43:SETTLED_BYTES], "big"),
         readings=unpack_readings(entry[SETTLED_BYTES:]),
     )

@@ -140,7 +140,9 @@ def run(log_format: str, **options: Any) -> None:
 
     settings = _settings(options)
     connections = _connections(options)
-    set_up_logging(log_format, logging.INFO)
+    set_up_logging(
+        log_format, logging.INFO, [*connections.rpc, connections.database]
+    )  # they may hold secrets
     OracleService(connections, settings, load_key(), Keyring.from_environment()).run()
 
 

@@ -205,7 +205,7 @@ def test_trade__withheld__refused(day_closed: Day) -> None:
         lambda p: p._replace(zone=0),
         lambda p: p._replace(zone=65_535),
         lambda p: p._replace(cash=p.cash + 1),
-        lambda p: p._replace(cash=2**127 - 1),
+        lambda p: p._replace(cash=2**63 - 1),
         lambda p: p._replace(fills=(p.fills[0] - 1, *p.fills[1:])),
         lambda p: Position(p.zone, p.cash, p.fills[::-1]),
     ],
@@ -227,6 +227,21 @@ def test_position__of_another_member__refused(
     position = day_delivered.position(remote_producer)
     delivery = day_delivered.market.delivery(0, consumer, position, position.fills)
     assert settling(day_delivered, final_prices, delivery) == ("RecordMismatch", 0, consumer.address)
+
+
+def test_roster__of_ones_own_making__refused(
+    day_delivered: Day, final_prices: bytes, consumer: Participant
+) -> None:
+    """A member settles by a roster of its own making, in which its meter is a key that it holds."""
+    market, made = day_delivered.market, "0x" + 40 * "5"
+    entry = bytes.fromhex(consumer.address[2:] + "00" + consumer.key.address[2:])
+    market.chain.provider.make_request("anvil_setCode", [made, "0x00" + entry.hex()])
+    position = day_delivered.position(consumer)
+    own_word = replace(consumer, meter=consumer.key)
+    packed = bytes(2) + market.delivery(0, own_word, position, (0, 0, 0, 0))[20:]
+    listed = market.settlement.settleListed
+    answer = refusal(listed, 0, final_prices, made, packed, sender=market.owner)
+    assert answer == ("RosterOutdated", made)
 
 
 def test_position__settled_as_a_bid__refused(day_closed: Day, producer: Participant) -> None:
@@ -339,4 +354,4 @@ def test_evidence__meters_word_cut_to_deemed__refused(
     """A consumer hides its meter's word and passes its delivery off as deemed before its time."""
     delivery = bytearray(day_delivered.delivery(consumer))
     delivery[20] = typed_data.Evidence.DEEMED
-    assert said(settling(day_delivered, final_prices, bytes(delivery[:55]))) == "TooEarlyFor"
+    assert said(settling(day_delivered, final_prices, bytes(delivery[:47]))) == "TooEarlyFor"

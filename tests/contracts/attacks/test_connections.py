@@ -67,7 +67,7 @@ def test_market__spends_for_others__refused(day_delivered: Day, stranger: Any) -
 def test_vault__books_for_others__refused(market: Community, stranger: Any) -> None:
     """A stranger books itself a settlement, or pays the network out of nothing."""
     refused = ("NotConnectedCaller", stranger.address)
-    payment = bytes.fromhex(stranger.address[2:]) + (10**8).to_bytes(16, "big") + bytes(16)
+    payment = bytes.fromhex(stranger.address[2:]) + (10**8).to_bytes(8, "big") + bytes(8)
     assert refusal(market.vault.settle, payment, [0], sender=stranger) == refused
     assert refusal(market.vault.payNetwork, 10**8, sender=stranger) == refused
     assert refusal(market.vault.seat, stranger, 0, True, sender=stranger) == refused

@@ -16,8 +16,8 @@ def settling(payments: Sequence[tuple[Any, int, int, int]]) -> tuple[bytes, list
     """The arguments of `Vault.settle`: account, lock, cash and imbalance of each, in money units."""
     packed = b"".join(
         bytes.fromhex(str(account)[2:])
-        + cash.to_bytes(16, "big", signed=True)
-        + imbalance.to_bytes(16, "big", signed=True)
+        + cash.to_bytes(8, "big", signed=True)
+        + imbalance.to_bytes(8, "big", signed=True)
         for account, _, cash, imbalance in payments
     )
     return packed, [lock for _, lock, _, _ in payments]

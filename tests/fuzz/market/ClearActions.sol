@@ -240,7 +240,7 @@ abstract contract ClearActions is World {
 
     function _position(uint16 zone, int256 cash, int256[4] memory fills) internal pure returns (bytes memory) {
         return abi.encodePacked(
-            zone, int128(cash), int32(fills[0]), int32(fills[1]), int32(fills[2]), int32(fills[3])
+            zone, int64(cash), int32(fills[0]), int32(fills[1]), int32(fills[2]), int32(fills[3])
         );
     }
 

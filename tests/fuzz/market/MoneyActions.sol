@@ -49,6 +49,6 @@ abstract contract MoneyActions is World {
     }
 
     function _payment(address account) private pure returns (bytes memory) {
-        return abi.encodePacked(account, int128(1), int128(1));
+        return abi.encodePacked(account, int64(1), int64(1));
     }
 }

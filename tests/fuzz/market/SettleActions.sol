@@ -102,7 +102,7 @@ abstract contract SettleActions is QuorumActions {
 
     function _positionOf(uint16 zone, int256 cash, int256[4] memory fills) private pure returns (bytes memory) {
         return abi.encodePacked(
-            zone, int128(cash), int32(fills[0]), int32(fills[1]), int32(fills[2]), int32(fills[3])
+            zone, int64(cash), int32(fills[0]), int32(fills[1]), int32(fills[2]), int32(fills[3])
         );
     }
 

@@ -1,5 +1,6 @@
 """A market's events entered into a view, one by one."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from clearwatt.chain import codec
 from clearwatt.chain.codec import Settled
 from clearwatt.chain.deployment import Schedule
 from clearwatt.chain.market import (
+    LEAST_LISTED,
     PASSED_OVER,
     PRICES,
     AuctionView,
@@ -54,6 +56,30 @@ def test_member_admitted__again_elsewhere__the_last_counts(view):
     enter(view, "MemberAdmitted", member=PRODUCER, zone=3, source=1, meter=METER)
     enter(view, "MemberAdmitted", member=PRODUCER, zone=2, source=2, meter=NEW_METER)
     assert (view.meters, view.zones, view.sources) == ({PRODUCER: NEW_METER}, {PRODUCER: 2}, {PRODUCER: 2})
+
+
+def write_roster(view: MarketView, roster: str, members: Sequence[str]) -> None:
+    enter(view, "RosterWritten", roster=roster, members=codec.pack_members(members))
+
+
+def test_roster__current__shortest_with_all_members_is_used(view):
+    members = [f"0x{number:040x}" for number in range(100, 100 + LEAST_LISTED)]
+    write_roster(view, "long", [*members, PRODUCER, CONSUMER])
+    write_roster(view, "short", [PRODUCER, *members])
+    write_roster(view, "without one", members[1:])
+    assert view.roster_of(members) == "short"
+    assert view.roster_of([*members, CONSUMER]) == "long"
+    assert view.roster_of([*members, METER]) is None
+    assert view.roster_of(members[1:]) is None  # too few for it to pay
+
+
+def test_roster__terms_of_any_member_change__forgotten(view):
+    enter(view, "MemberAdmitted", member=PRODUCER, zone=3, source=1, meter=METER)
+    write_roster(view, "roster", [PRODUCER])
+    enter(view, "MemberAdmitted", member=CONSUMER, zone=3, source=0, meter=METER)
+    assert view.rosters == {"roster": (PRODUCER,)}
+    enter(view, "MemberAdmitted", member=CONSUMER, zone=3, source=0, meter=NEW_METER)
+    assert view.rosters == {}
 
 
 @pytest.mark.parametrize("name", sorted(PASSED_OVER))
